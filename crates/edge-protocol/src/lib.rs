@@ -1,1 +1,41 @@
-//! (to be written)
+//! What an edge and the control plane say to each other: shapes only, no I/O.
+//!
+//! An edge reads facts by [`Key`]. A key is also what an invalidation names, so that a cache entry, a read and an event speak
+//! of the same thing. Every fact has a [`Revision`]; an edge that knows one sends it along and hears [`Answer::Unchanged`]
+//! when it still holds. Everything here crosses a version boundary: fields are only ever added, with a default.
+
+mod package;
+mod read;
+mod tenant;
+
+pub use package::{Abandoned, Dist, Package, PastReference, Version};
+pub use read::{Answer, Entry, Key, KnownKey, ReadReply, ReadRequest, Revision};
+pub use tenant::{Host, Source, Tenant, TenantId, Vendor};
+
+pub use cargoman_licence::Access;
+
+/// Path of the read call on the edge API (POST, [`ReadRequest`] → [`ReadReply`]).
+pub const READ_PATH: &str = "/edge/v1/read";
+
+/// Path of a dist on the edge API (GET): `{DISTS_PATH}/{tenant id}/{sha256}` answers the archive's bytes.
+pub const DISTS_PATH: &str = "/edge/v1/dists";
+
+/// Path where an edge hands in what Composer reported as installed (POST, [`InstallReport`] → 204).
+pub const INSTALLS_PATH: &str = "/edge/v1/installs";
+
+/// Header in which an edge proves itself to the public API when it passes a request through: its `cme_…` credential.
+pub const EDGE_CREDENTIAL_HEADER: &str = "x-cargoman-edge";
+
+/// Header in which an edge names the tenant whose host was asked, by id. Believed only beside a good credential.
+pub const EDGE_TENANT_HEADER: &str = "x-cargoman-edge-tenant";
+
+/// Packages that a customer's Composer says it installed (`notify-batch`).
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct InstallReport {
+    /// Whose registry.
+    pub tenant: TenantId,
+    /// Id of the token that reported it.
+    pub token: String,
+    /// Name and normalized version of each package.
+    pub installs: Vec<(cargoman_composer::name::PackageName, String)>,
+}

@@ -1,0 +1,74 @@
+use cargoman_composer::name::PackageName;
+use cargoman_composer::version::Version as NormalizedVersion;
+use cargoman_credential::Digest;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A package with all its published versions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Package {
+    /// Its name.
+    pub name: PackageName,
+    /// Set when its owner gave it up.
+    #[serde(default)]
+    pub abandoned: Option<Abandoned>,
+    /// Where the source lies; filled only where metadata may show it.
+    #[serde(default)]
+    pub source_url: Option<String>,
+    /// Newest first, by PHP's `version_compare`; numbered versions and branches alike.
+    pub versions: Vec<Version>,
+}
+
+/// What stands in `abandoned`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abandoned {
+    /// The package to use instead.
+    pub replacement: Option<String>,
+}
+
+/// One published version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Version {
+    /// Normalized, as in `version_normalized`.
+    pub version: NormalizedVersion,
+    /// Further normalized names it goes by.
+    #[serde(default)]
+    pub aliases: Vec<NormalizedVersion>,
+    /// When this registry first saw `reference`.
+    pub published_at: DateTime<Utc>,
+    /// Whether it was taken out of metadata.
+    #[serde(default)]
+    pub yanked: bool,
+    /// Commit id, lower-case hexadecimal.
+    pub reference: String,
+    /// The archive of that commit.
+    pub dist: Dist,
+    /// The version object of the p2 file, without `dist` and `source`: `name`, `version`, `version_normalized`, `require`, …
+    pub metadata: Map<String, Value>,
+    /// Earlier references of a branch, whose dists stay installable.
+    #[serde(default)]
+    pub past: Vec<PastReference>,
+}
+
+/// An earlier head of a branch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastReference {
+    /// Commit id, lower-case hexadecimal.
+    pub reference: String,
+    /// When this registry first saw it.
+    pub published_at: DateTime<Utc>,
+    /// The archive of that commit.
+    pub dist: Dist,
+}
+
+/// A stored archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dist {
+    /// SHA-256 of the bytes: its name in storage, and what an edge checks.
+    pub sha256: Digest,
+    /// SHA-1 of the bytes, 40 hexadecimal digits: what Composer checks.
+    pub sha1: String,
+    /// In bytes.
+    pub size: u64,
+}

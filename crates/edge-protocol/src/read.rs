@@ -1,0 +1,89 @@
+use cargoman_composer::name::PackageName;
+use cargoman_credential::Digest;
+use cargoman_licence::Access;
+use serde::{Deserialize, Serialize};
+
+use crate::{Host, Package, TenantId};
+
+/// Grows with every change of the fact it stands beside; compared for equality only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(pub i64);
+
+/// Names one fact.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Key {
+    /// Whose a host is.
+    Host {
+        /// Lower-case, without port and trailing dot.
+        host: String,
+    },
+    /// What the bearer of a token may do.
+    Access {
+        /// Whose registry.
+        tenant: TenantId,
+        /// SHA-256 of the token.
+        digest: Digest,
+    },
+    /// One package with all its versions.
+    Package {
+        /// Whose registry.
+        tenant: TenantId,
+        /// The package.
+        name: PackageName,
+    },
+}
+
+/// A key, and the revision at which the reader knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownKey {
+    /// What is asked for.
+    pub key: Key,
+    /// What the reader has, if anything.
+    #[serde(default)]
+    pub revision: Option<Revision>,
+}
+
+/// Asks for several facts at once; answered from one snapshot of the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadRequest {
+    /// At most 500.
+    pub keys: Vec<KnownKey>,
+}
+
+/// The answers, in the order of the keys.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReadReply {
+    /// One per key.
+    pub answers: Vec<Answer>,
+}
+
+/// What the control plane says of one key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// The reader's revision still holds.
+    Unchanged,
+    /// There is no such thing.
+    Absent,
+    /// The fact.
+    Found {
+        /// Its revision.
+        revision: Revision,
+        /// The fact itself.
+        entry: Entry,
+    },
+}
+
+/// A fact.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "entry", content = "value", rename_all = "snake_case")]
+pub enum Entry {
+    /// To [`Key::Host`].
+    Host(Host),
+    /// To [`Key::Access`].
+    Access(Access),
+    /// To [`Key::Package`].
+    Package(Package),
+}
