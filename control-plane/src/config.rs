@@ -1,0 +1,252 @@
+//! The control plane's configuration: one TOML file, then the environment, then flags. Unknown keys are errors.
+//!
+//! Secrets are never read from the file. Section names are disjoint from the edge's, so that `cargoman up` takes both in one.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::git::address::AllowedHosts;
+use crate::git::url::UrlPolicy;
+
+/// Names of the sections that belong to the control plane.
+pub const SECTIONS: [&str; 6] = ["server", "tenancy", "storage", "git", "jobs", "database"];
+
+/// Everything the control plane can be told.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Listeners and public address.
+    pub server: ServerConfig,
+    /// Hosts of tenants.
+    pub tenancy: TenancyConfig,
+    /// Where dists lie.
+    pub storage: StorageConfig,
+    /// How repositories are read.
+    pub git: GitConfig,
+    /// Background work.
+    pub jobs: JobsConfig,
+    /// The pool of connections.
+    pub database: DatabaseConfig,
+}
+
+/// Listeners and public address.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// The public API listens here.
+    pub listen: SocketAddr,
+    /// The edge API listens here; never reachable from outside.
+    pub edge_listen: SocketAddr,
+    /// Canonical address of the default tenant, `https://packages.example.com`.
+    pub public_url: Option<String>,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            edge_listen: SocketAddr::from(([127, 0, 0, 1], 8082)),
+            public_url: None,
+        }
+    }
+}
+
+/// Hosts of tenants.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TenancyConfig {
+    /// With `registry.example`, every tenant answers at `{slug}.registry.example`.
+    pub zone: Option<String>,
+}
+
+/// Where dists lie.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageConfig {
+    /// Kind of storage.
+    pub kind: StorageKind,
+    /// Folder of the kind `fs`; without it `storage` in the data folder.
+    pub root: Option<PathBuf>,
+}
+
+/// Kind of storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StorageKind {
+    /// A folder.
+    Fs,
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self { kind: StorageKind::Fs, root: None }
+    }
+}
+
+/// How repositories are read.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GitConfig {
+    /// Allows absolute paths, `file://` and `http://` to loopback.
+    pub allow_local: bool,
+    /// Hosts and networks that may be reached although their addresses are private.
+    pub allowed_hosts: Vec<String>,
+    /// Ports that may be reached.
+    pub allowed_ports: Vec<u16>,
+    /// Folder of the mirrors; without it `git` in the data folder.
+    pub root: Option<PathBuf>,
+    /// Wall-clock seconds after which a sync is killed.
+    pub timeout_seconds: u64,
+}
+
+impl Default for GitConfig {
+    fn default() -> Self {
+        Self { allow_local: false, allowed_hosts: Vec::new(), allowed_ports: vec![443, 22], root: None, timeout_seconds: 900 }
+    }
+}
+
+impl GitConfig {
+    /// Which addresses are taken.
+    #[must_use]
+    pub fn url_policy(&self) -> UrlPolicy {
+        UrlPolicy {
+            allow_local: self.allow_local,
+            allowed_hosts: AllowedHosts::parse(&self.allowed_hosts).unwrap_or_default(),
+            allowed_ports: self.allowed_ports.clone(),
+        }
+    }
+}
+
+/// Background work.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JobsConfig {
+    /// Jobs at once; 0 runs none here.
+    pub workers: usize,
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self { workers: 2 }
+    }
+}
+
+/// The pool of connections.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DatabaseConfig {
+    /// Connections of each of the two roles.
+    pub connections: u32,
+}
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        Self { connections: 16 }
+    }
+}
+
+/// Something in the configuration is not acceptable.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not what it should be.
+    #[error("{0}")]
+    Toml(#[from] toml::de::Error),
+    /// Values that make no sense, all of them.
+    #[error("{}", .0.join("\n"))]
+    Values(Vec<String>),
+}
+
+impl Config {
+    /// Reads the sections of the control plane and checks every value.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn from_table(table: toml::Table) -> Result<Self, ConfigError> {
+        let config: Self = table.try_into()?;
+        let problems = config.problems();
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError::Values(problems)) }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Some(url) = &self.server.public_url {
+            if let Err(problem) = check_public_url(url) {
+                problems.push(format!("server.public_url: {problem}"));
+            }
+        }
+        if let Some(zone) = &self.tenancy.zone {
+            let label = |label: &str| crate::domain::text::is_slug(label);
+            if zone.len() > 180 || !zone.split('.').all(label) {
+                problems.push("tenancy.zone: must be a lower-case host name such as registry.example".to_owned());
+            }
+        }
+        if let Err(error) = AllowedHosts::parse(&self.git.allowed_hosts) {
+            problems.push(format!("git.allowed_hosts: {error}"));
+        }
+        if !(1..=24 * 3600).contains(&self.git.timeout_seconds) {
+            problems.push("git.timeout_seconds: must be 1 to 86400".to_owned());
+        }
+        if self.jobs.workers > 64 {
+            problems.push("jobs.workers: must be 0 to 64".to_owned());
+        }
+        if !(2..=500).contains(&self.database.connections) {
+            problems.push("database.connections: must be 2 to 500".to_owned());
+        }
+        problems
+    }
+}
+
+fn check_public_url(text: &str) -> Result<(), &'static str> {
+    const SHAPE: &str = "must be http:// or https://, a host and at most a port: https://packages.example.com";
+    let url = url::Url::parse(text).map_err(|_| SHAPE)?;
+    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    if !matches!(url.scheme(), "http" | "https") || !bare || url.host_str().is_none() { Err(SHAPE) } else { Ok(()) }
+}
+
+impl ServerConfig {
+    /// Where Composer reaches a tenant, without a trailing slash. Never taken from a request.
+    #[must_use]
+    pub fn canonical_url(&self, tenancy: &TenancyConfig, slug: &str, is_default: bool) -> String {
+        let public = self.public_url.as_deref().unwrap_or_default().trim_end_matches('/');
+        match (&tenancy.zone, url::Url::parse(public)) {
+            (Some(zone), Ok(url)) if !is_default => {
+                let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+                format!("{}://{slug}.{zone}{port}", url.scheme())
+            }
+            _ => public.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, ConfigError> {
+        Config::from_table(text.parse().unwrap())
+    }
+
+    #[test]
+    fn unknown_keys_and_bad_values_are_errors() {
+        assert!(read("").is_ok());
+        for bad in ["[serve]\n", "[git]\nallow = true", "[storage]\nkind = \"tape\""] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        let Err(error) = read("[server]\npublic_url = \"ftp://x\"\n[tenancy]\nzone = \"A_B\"\n[jobs]\nworkers = 100") else {
+            panic!("refused")
+        };
+        assert_eq!(error.to_string().lines().count(), 3, "{error}");
+    }
+
+    #[test]
+    fn addresses_of_tenants() {
+        let server = ServerConfig { public_url: Some("https://repo.example:8443".to_owned()), ..ServerConfig::default() };
+        let none = TenancyConfig::default();
+        let zone = TenancyConfig { zone: Some("registry.example".to_owned()) };
+        assert_eq!(server.canonical_url(&none, "acme", false), "https://repo.example:8443");
+        assert_eq!(server.canonical_url(&zone, "acme", true), "https://repo.example:8443");
+        assert_eq!(server.canonical_url(&zone, "acme", false), "https://acme.registry.example:8443");
+    }
+}

@@ -1,0 +1,61 @@
+//! A package and its versions, as the API shows them.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::domain::id::PackageId;
+
+/// A package.
+#[derive(Debug, Clone, Serialize)]
+pub struct Package {
+    /// Id.
+    pub id: PackageId,
+    /// `vendor/name`.
+    pub name: String,
+    /// Kind of its repository: `git`.
+    #[serde(rename = "type")]
+    pub repository_type: String,
+    /// Where it is read from.
+    pub repository_url: Option<String>,
+    /// A private fork of a public package: its vendor does not become exclusive.
+    pub fork: bool,
+    /// Whether its owner gave it up.
+    pub abandoned: bool,
+    /// What to use instead.
+    pub replacement: Option<String>,
+    /// The branch whose composer.json gives the name.
+    pub default_branch: Option<String>,
+    /// End of the last whole sync.
+    pub synced_at: Option<DateTime<Utc>>,
+    /// Why the last sync failed, if it did.
+    pub sync_error: Option<String>,
+    /// When it was added.
+    pub created_at: DateTime<Utc>,
+    /// How many versions are published.
+    pub versions: i64,
+}
+
+/// A version.
+#[derive(Debug, Clone, Serialize)]
+pub struct Version {
+    /// As written: `v1.0.0`, `dev-main`.
+    pub version: String,
+    /// As compared.
+    pub version_normalized: String,
+    /// `stable`, `RC`, `beta`, `alpha` or `dev`.
+    pub stability: String,
+    /// `tag` or `branch`.
+    pub kind: String,
+    /// The commit.
+    pub reference: String,
+    /// When this registry first saw that commit.
+    pub published_at: DateTime<Utc>,
+    /// Since when it is left out of metadata.
+    pub yanked_at: Option<DateTime<Utc>>,
+    /// SHA-1 of the dist.
+    pub dist_sha1: String,
+    /// SHA-256 of the dist.
+    pub dist_sha256: String,
+    /// Bytes of the dist.
+    pub dist_size: i64,
+}

@@ -1,0 +1,123 @@
+//! Every refusal of the API as one enum, and its one mapping to HTTP: status, code, message, details.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::store::StoreError;
+
+/// What is wrong with one field of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Detail {
+    /// Path of the field, `packages[0].constraint`.
+    pub field: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// Why the API refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// No such thing here.
+    #[error("{0} not found")]
+    NotFound(&'static str),
+    /// The request is understood but its content is not acceptable.
+    #[error("some fields are not acceptable")]
+    Validation(Vec<Detail>),
+    /// The body is no JSON object.
+    #[error("the body is not a JSON object: {0}")]
+    Unparsable(String),
+    /// Nobody, or nobody we know.
+    #[error("authentication required: send `Authorization: Bearer <ADMIN_TOKEN>`")]
+    Unauthorized,
+    /// Somebody, but not for this.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// It collides with what is there.
+    #[error("{0}")]
+    Conflict(String),
+    /// The body is too large.
+    #[error("the body is larger than {0} bytes")]
+    PayloadTooLarge(usize),
+    /// The request names no tenant and there are several.
+    #[error("there are several tenants: name one in the header X-Cargoman-Tenant")]
+    TenantUnnamed,
+    /// Something needed is away.
+    #[error("{0}; try again in a moment")]
+    Unavailable(&'static str),
+    /// Our fault. The text for the client says nothing of it.
+    #[error("internal error")]
+    Internal(#[source] anyhow::Error),
+}
+
+impl ApiError {
+    /// One field is not acceptable.
+    pub fn field(field: impl Into<String>, message: impl ToString) -> Self {
+        Self::Validation(vec![Detail { field: field.into(), message: message.to_string() }])
+    }
+
+    fn status_and_code(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+            Self::Validation(_) => (StatusCode::UNPROCESSABLE_ENTITY, "VALIDATION_ERROR"),
+            Self::Unparsable(_) | Self::TenantUnnamed => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "FORBIDDEN"),
+            Self::Conflict(_) => (StatusCode::CONFLICT, "CONFLICT"),
+            Self::PayloadTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
+            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(source) => {
+                tracing::warn!(error = %source, "the database is away");
+                Self::Unavailable("the database cannot be reached")
+            }
+            StoreError::Unstorable => Self::Unparsable("a text holds a NUL character; leave it out".to_owned()),
+            other => Self::Internal(other.into()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope {
+    error: Body,
+}
+
+#[derive(Serialize)]
+struct Body {
+    code: &'static str,
+    message: String,
+    details: Vec<Detail>,
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, code) = self.status_and_code();
+        let message = self.to_string();
+        let details = match self {
+            Self::Internal(source) => {
+                tracing::error!(error = format!("{source:#}"), "request failed");
+                Vec::new()
+            }
+            Self::Validation(details) => details,
+            _ => Vec::new(),
+        };
+        let mut response = (status, Json(Envelope { error: Body { code, message, details } })).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"Cargoman\""));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        }
+        response
+    }
+}

@@ -1,0 +1,11 @@
+//! The control plane's two listeners: the public API and the edge API. Handlers check input, open one transaction, call the
+//! store and answer; rules live in `domain`.
+
+pub mod edge;
+mod envelope;
+mod fields;
+mod idempotency;
+mod operator;
+mod request_id;
+pub mod rest;
+pub mod router;

@@ -1,0 +1,194 @@
+//! `/customers`: who may read, and what.
+
+pub(crate) mod grants;
+pub(crate) mod status;
+pub(crate) mod tokens;
+
+use axum::extract::{Path, State as FromState};
+use axum::http::StatusCode;
+use axum::response::Response;
+use cargoman_edge_protocol::Change;
+use cargoman_licence::Scope;
+use serde_json::{Value, json};
+
+use crate::clock::now;
+use crate::domain::customer::Customer;
+use crate::domain::id::CustomerId;
+use crate::error::ApiError;
+use crate::http::envelope::{Paging, data, data_with};
+use crate::http::fields::Fields;
+use crate::http::operator::Operator;
+use crate::http::rest::id;
+use crate::state::State;
+use crate::store::customers::{self as store, CustomerFields};
+use crate::store::{StoreError, TenantTransaction};
+
+/// Notes that a customer's rights changed: for the database's readers, for the edges, for the audit trail.
+async fn changed(
+    transaction: &mut TenantTransaction,
+    customer: CustomerId,
+    action: &str,
+    detail: Value,
+) -> Result<(), ApiError> {
+    store::touch(transaction, customer).await?;
+    let tenant = transaction.tenant();
+    transaction.changed(&Change::Customer { tenant, customer: customer.to_string() }).await?;
+    transaction.audit(action, &customer.to_string(), detail).await?;
+    Ok(())
+}
+
+async fn find(transaction: &mut TenantTransaction, text: &str) -> Result<Customer, ApiError> {
+    let id: CustomerId = id(text, "customer")?;
+    store::find(transaction, id).await?.ok_or(ApiError::NotFound("customer"))
+}
+
+fn external_id_taken(error: StoreError) -> ApiError {
+    if error.is_conflict("customer_external_id_taken") {
+        return ApiError::Conflict("another customer has this external_id; change that one or choose another".to_owned());
+    }
+    error.into()
+}
+
+fn email(text: &str) -> Result<String, String> {
+    let text = crate::domain::text::line(text, 254).map_err(|error| error.to_string())?;
+    let parts = text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
+    if parts && !text.contains(char::is_whitespace) { Ok(text) } else { Err("must be an e-mail address".to_owned()) }
+}
+
+/// Reads the fields that create and patch share; `before` is what stands for those not mentioned.
+fn read(fields: &mut Fields, before: Option<&Customer>) -> CustomerFields {
+    let name = match before {
+        Some(before) if !fields.has("name") => before.name.clone(),
+        _ => fields.required_line("name", 200),
+    };
+    let metadata = fields.any("metadata");
+    if serde_json::to_vec(&metadata.clone().value()).is_ok_and(|bytes| bytes.len() > 16 << 10) {
+        fields.refuse("metadata", "must be at most 16 KiB of JSON");
+    }
+    CustomerFields {
+        name,
+        email: fields.string("email", email).over(before.and_then(|b| b.email.clone())),
+        external_id: fields.line("external_id", 255).over(before.and_then(|b| b.external_id.clone())),
+        expires_at: fields.instant("expires_at").over(before.and_then(|b| b.expires_at)),
+        minimum_stability: fields.stability("minimum_stability").over(before.and_then(|b| b.minimum_stability.clone())),
+        metadata: metadata.over(before.and_then(|b| b.metadata.clone())),
+    }
+}
+
+pub(crate) async fn list(
+    FromState(state): FromState<State>,
+    operator: Operator,
+    paging: Paging,
+) -> Result<Response, ApiError> {
+    let query = paging.query();
+    let status = query.get("status").copied();
+    if status.is_some_and(|status| !["active", "suspended", "expired"].contains(&status)) {
+        return Err(ApiError::field("status", "must be one of active, suspended, expired"));
+    }
+    let mut transaction = operator.begin(&state).await?;
+    let part = query.get("q").copied();
+    let (rows, total) = store::list(&mut transaction, status, part, now(), paging.page()).await?;
+    let rows: Vec<Customer> = rows.into_iter().map(|row| row.as_of(now())).collect();
+    Ok(paging.answer(&rows, total))
+}
+
+pub(crate) async fn create(
+    FromState(state): FromState<State>,
+    operator: Operator,
+    mut fields: Fields,
+) -> Result<Response, ApiError> {
+    let wanted = read(&mut fields, None);
+    fields.finish()?;
+    create_with_token(&state, &operator, &wanted).await
+}
+
+/// Makes a customer with a first token, which the answer shows this once.
+async fn create_with_token(
+    state: &State,
+    operator: &Operator,
+    wanted: &CustomerFields,
+) -> Result<Response, ApiError> {
+    let mut transaction = operator.begin(state).await?;
+    let customer = store::insert(&mut transaction, wanted).await.map_err(external_id_taken)?;
+    let token = tokens::NewTokenFields { name: "default".to_owned(), scope: Scope::Download, globs: Vec::new(), expires_at: None };
+    let (_, secret) = tokens::make(&mut transaction, customer.id, &token).await?;
+    changed(&mut transaction, customer.id, "customer.create", json!({"name": customer.name})).await?;
+    transaction.commit().await?;
+    Ok(data_with(StatusCode::CREATED, tokens::with_secret(customer.as_of(now()), &secret)))
+}
+
+pub(crate) async fn show(
+    FromState(state): FromState<State>,
+    operator: Operator,
+    Path(customer): Path<String>,
+) -> Result<Response, ApiError> {
+    let mut transaction = operator.begin(&state).await?;
+    Ok(data(find(&mut transaction, &customer).await?.as_of(now())))
+}
+
+pub(crate) async fn patch(
+    FromState(state): FromState<State>,
+    operator: Operator,
+    Path(customer): Path<String>,
+    fields: Fields,
+) -> Result<Response, ApiError> {
+    let mut transaction = operator.begin(&state).await?;
+    let before = find(&mut transaction, &customer).await?;
+    update(transaction, &before, fields).await
+}
+
+async fn update(
+    mut transaction: TenantTransaction,
+    before: &Customer,
+    mut fields: Fields,
+) -> Result<Response, ApiError> {
+    let wanted = read(&mut fields, Some(before));
+    fields.finish()?;
+    let after = store::update(&mut transaction, before.id, &wanted).await.map_err(external_id_taken)?;
+    changed(&mut transaction, before.id, "customer.update", json!({"name": after.name})).await?;
+    transaction.commit().await?;
+    Ok(data(after.as_of(now())))
+}
+
+pub(crate) async fn delete(
+    FromState(state): FromState<State>,
+    operator: Operator,
+    Path(customer): Path<String>,
+) -> Result<Response, ApiError> {
+    let mut transaction = operator.begin(&state).await?;
+    let before = find(&mut transaction, &customer).await?;
+    changed(&mut transaction, before.id, "customer.delete", json!({"name": before.name})).await?;
+    store::delete(&mut transaction, before.id).await?;
+    transaction.commit().await?;
+    Ok(data(before.as_of(now())))
+}
+
+pub(crate) async fn show_by_external(
+    FromState(state): FromState<State>,
+    operator: Operator,
+    Path(external_id): Path<String>,
+) -> Result<Response, ApiError> {
+    let mut transaction = operator.begin(&state).await?;
+    let found = store::find_by_external_id(&mut transaction, &external_id).await?;
+    Ok(data(found.ok_or(ApiError::NotFound("customer"))?.as_of(now())))
+}
+
+/// Makes the customer or changes him: a shop may call it as often as it likes.
+pub(crate) async fn put_by_external(
+    FromState(state): FromState<State>,
+    operator: Operator,
+    Path(external_id): Path<String>,
+    mut fields: Fields,
+) -> Result<Response, ApiError> {
+    let external_id =
+        crate::domain::text::line(&external_id, 255).map_err(|error| ApiError::field("external_id", error))?;
+    let mut transaction = operator.begin(&state).await?;
+    if let Some(before) = store::find_by_external_id(&mut transaction, &external_id).await? {
+        return update(transaction, &before, fields).await;
+    }
+    drop(transaction);
+    let mut wanted = read(&mut fields, None);
+    fields.finish()?;
+    wanted.external_id = Some(external_id);
+    create_with_token(&state, &operator, &wanted).await
+}

@@ -1,0 +1,206 @@
+//! `/customers/{id}/tokens`. A plain token is shown once, in the answer that made it.
+
+use axum::extract::{Path, State as FromState};
+use axum::http::StatusCode;
+use axum::response::Response;
+use cargoman_credential::{Kind, Secret};
+use cargoman_licence::{PackageGlob, Scope};
+use chrono::{DateTime, Duration, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{changed, find};
+use crate::clock::now;
+use crate::domain::access;
+use crate::domain::customer::Token;
+use crate::domain::id::CustomerId;
+use crate::error::ApiError;
+use crate::http::envelope::{Paging, data, data_with};
+use crate::http::fields::Fields;
+use crate::http::operator::Operator;
+use crate::http::rest::id;
+use crate::state::State;
+use crate::store::TenantTransaction;
+use crate::store::tokens::{self as store, NewToken};
+
+/// What a new token is to be.
+pub(super) struct NewTokenFields {
+    pub(super) name: String,
+    pub(super) scope: Scope,
+    pub(super) globs: Vec<PackageGlob>,
+    pub(super) expires_at: Option<DateTime<Utc>>,
+}
+
+/// Makes a token. The secret is shown once and kept nowhere.
+pub(super) async fn make(
+    transaction: &mut TenantTransaction,
+    customer: CustomerId,
+    wanted: &NewTokenFields,
+) -> Result<(Token, Secret), ApiError> {
+    let secret = Secret::generate(Kind::Token, &ring::rand::SystemRandom::new())
+        .map_err(|_| ApiError::Internal(anyhow::anyhow!("the system gives no random bytes")))?;
+    let token = NewToken {
+        name: &wanted.name,
+        scope: wanted.scope,
+        package_scopes: &wanted.globs,
+        expires_at: wanted.expires_at,
+    };
+    Ok((store::insert(transaction, customer, &token, &secret).await?, secret))
+}
+
+/// Adds `token` and `plain_token` to what is shown of a customer.
+pub(super) fn with_secret(value: impl Serialize, secret: &Secret) -> Value {
+    let mut value = serde_json::to_value(value).unwrap_or_default();
+    if let Some(map) = value.as_object_mut() {
+        map.insert("token".to_owned(), json!(secret.expose()));
+        map.insert("plain_token".to_owned(), json!(secret.expose()));
+    }
+    value
+}
+
+/// What is shown when a token was made: its facts, the secret, and how Composer takes it.
+async fn shown(state: &State, operator: &Operator, token: &Token, secret: &Secret) -> Result<Value, ApiError> {
+    let tenant = state.database.system().tenant_by_id(operator.tenant).await?;
+    let url = tenant.map(|tenant| state.config.server.canonical_url(&state.config.tenancy, &tenant.slug, tenant.is_default));
+    Ok(json!({
+        "token": token,
+        "plain_token": secret.expose(),
+        "composer_auth": {"username": "token", "password": secret.expose(), "repository_url": url},
+    }))
+}
+
+pub(crate) async fn create(
+    FromState(state): FromState<State>,
+    operator: Operator,
+    Path(customer): Path<String>,
+    mut fields: Fields,
+) -> Result<Response, ApiError> {
+    let name = fields.required_line("name", 200);
+    let scope = fields.string("scope", access::scope).value().unwrap_or(Scope::Download);
+    let globs = fields.list("package_scopes", 500, access::package_glob).unwrap_or_default();
+    let expires_at = fields.instant("expires_at").value();
+    if expires_at.is_some_and(|at| at <= now()) {
+        fields.refuse("expires_at", "must lie in the future");
+    }
+    if scope == Scope::Developer {
+        fields.refuse("scope", "developer is for customers with may_publish, which this release does not have; use download");
+    }
+    fields.finish()?;
+    let mut transaction = operator.begin(&state).await?;
+    let customer = find(&mut transaction, &customer).await?;
+    let wanted = NewTokenFields { name, scope, globs, expires_at };
+    let (token, secret) = make(&mut transaction, customer.id, &wanted).await?;
+    changed(&mut transaction, customer.id, "token.create", json!({"token": token.id, "scope": token.scope})).await?;
+    transaction.commit().await?;
+    Ok(data_with(StatusCode::CREATED, shown(&state, &operator, &token, &secret).await?))
+}
+
+pub(crate) async fn list(
+    FromState(state): FromState<State>,
+    operator: Operator,
+    Path(customer): Path<String>,
+    paging: Paging,
+) -> Result<Response, ApiError> {
+    let mut transaction = operator.begin(&state).await?;
+    let customer = find(&mut transaction, &customer).await?;
+    let (rows, total) = store::list(&mut transaction, customer.id, paging.page()).await?;
+    Ok(paging.answer(&rows, total))
+}
+
+async fn one(
+    transaction: &mut TenantTransaction,
+    customer: &str,
+    token: &str,
+) -> Result<(CustomerId, Token), ApiError> {
+    let customer = find(transaction, customer).await?;
+    let token = id(token, "token")?;
+    let (token, _) = store::find(transaction, customer.id, token).await?.ok_or(ApiError::NotFound("token"))?;
+    Ok((customer.id, token))
+}
+
+pub(crate) async fn show(
+    FromState(state): FromState<State>,
+    operator: Operator,
+    Path((customer, token)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let mut transaction = operator.begin(&state).await?;
+    Ok(data(one(&mut transaction, &customer, &token).await?.1))
+}
+
+pub(crate) async fn revoke(
+    FromState(state): FromState<State>,
+    operator: Operator,
+    Path((customer, token)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let mut transaction = operator.begin(&state).await?;
+    let (customer, token) = one(&mut transaction, &customer, &token).await?;
+    store::revoke(&mut transaction, token.id, now()).await?;
+    changed(&mut transaction, customer, "token.revoke", json!({"token": token.id})).await?;
+    let after = store::find(&mut transaction, customer, token.id).await?.map_or(token, |(token, _)| token);
+    transaction.commit().await?;
+    Ok(data(after))
+}
+
+/// A new secret of the same kind; the old one ends at once, or after a grace.
+pub(crate) async fn rotate(
+    FromState(state): FromState<State>,
+    operator: Operator,
+    Path((customer, token)): Path<(String, String)>,
+    mut fields: Fields,
+) -> Result<Response, ApiError> {
+    const MOST_GRACE: i64 = 30 * 24 * 3600;
+    let grace = fields.number("grace_seconds", 0, MOST_GRACE).unwrap_or(0);
+    fields.finish()?;
+    let mut transaction = operator.begin(&state).await?;
+    let (customer, old) = one(&mut transaction, &customer, &token).await?;
+    if old.revoked_at.is_some() || old.expires_at.is_some_and(|at| at <= now()) {
+        return Err(ApiError::Conflict("this token is over; create a new one instead".to_owned()));
+    }
+    let wanted = NewTokenFields {
+        name: old.name.clone(),
+        scope: access::scope(&old.scope).map_err(|error| ApiError::Internal(error.into()))?,
+        globs: old.package_scopes.iter().filter_map(|glob| PackageGlob::parse(glob).ok()).collect(),
+        expires_at: old.expires_at,
+    };
+    let (token, secret) = make(&mut transaction, customer, &wanted).await?;
+    match grace {
+        0 => store::revoke(&mut transaction, old.id, now()).await?,
+        _ => store::expire(&mut transaction, old.id, now() + Duration::seconds(grace)).await?,
+    }
+    let detail = json!({"old": old.id, "new": token.id, "grace_seconds": grace});
+    changed(&mut transaction, customer, "token.rotate", detail).await?;
+    transaction.commit().await?;
+    Ok(data(shown(&state, &operator, &token, &secret).await?))
+}
+
+/// Ends every token and makes one new.
+pub(crate) async fn regenerate(
+    FromState(state): FromState<State>,
+    operator: Operator,
+    Path(customer): Path<String>,
+) -> Result<Response, ApiError> {
+    let mut transaction = operator.begin(&state).await?;
+    let customer = find(&mut transaction, &customer).await?;
+    let revoked = store::revoke_all(&mut transaction, customer.id, now()).await?;
+    let wanted =
+        NewTokenFields { name: "default".to_owned(), scope: Scope::Download, globs: Vec::new(), expires_at: None };
+    let (token, secret) = make(&mut transaction, customer.id, &wanted).await?;
+    let detail = json!({"revoked": revoked, "new": token.id});
+    changed(&mut transaction, customer.id, "token.regenerate", detail).await?;
+    transaction.commit().await?;
+    Ok(data(shown(&state, &operator, &token, &secret).await?))
+}
+
+/// Ends every token.
+pub(crate) async fn revoke_all(
+    FromState(state): FromState<State>,
+    operator: Operator,
+    Path(customer): Path<String>,
+) -> Result<Response, ApiError> {
+    let mut transaction = operator.begin(&state).await?;
+    let customer = find(&mut transaction, &customer).await?;
+    let revoked = store::revoke_all(&mut transaction, customer.id, now()).await?;
+    changed(&mut transaction, customer.id, "token.revoke_all", json!({"revoked": revoked})).await?;
+    transaction.commit().await?;
+    Ok(data(json!({"revoked": revoked})))
+}

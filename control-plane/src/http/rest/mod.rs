@@ -1,0 +1,30 @@
+//! REST resources under `/api/v1`, one file each.
+
+pub(crate) mod customers;
+pub(crate) mod me;
+pub(crate) mod packages;
+pub(crate) mod settings;
+pub(crate) mod sync;
+pub(crate) mod tasks;
+pub(crate) mod tenants;
+pub(crate) mod vendors;
+
+use std::str::FromStr;
+
+use cargoman_composer::name::PackageName;
+
+use crate::domain::package::Package;
+use crate::error::ApiError;
+use crate::store::{TenantTransaction, packages as store};
+
+/// An id in a path; one that is malformed is like one that does not exist.
+fn id<T: FromStr>(text: &str, what: &'static str) -> Result<T, ApiError> {
+    text.parse().map_err(|_| ApiError::NotFound(what))
+}
+
+/// The package that a path names.
+async fn package(transaction: &mut TenantTransaction, vendor: &str, name: &str) -> Result<(PackageName, Package), ApiError> {
+    let name = PackageName::parse_lowercasing(&format!("{vendor}/{name}")).map_err(|_| ApiError::NotFound("package"))?;
+    let package = store::find(transaction, &name).await?.ok_or(ApiError::NotFound("package"))?;
+    Ok((name, package))
+}

@@ -1,0 +1,101 @@
+//! Which path is which handler. The public API and the edge API never share a listener.
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State as FromState};
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+
+use crate::error::ApiError;
+use crate::http::fields::MOST_BODY;
+use crate::http::rest::{customers, me, packages, settings, sync, tasks, tenants, vendors};
+use crate::http::{edge, idempotency, request_id};
+use crate::state::State;
+
+/// The public API.
+pub fn public(state: State) -> Router {
+    Router::new()
+        .nest("/api/v1", api())
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .fallback(async || ApiError::NotFound("path"))
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), idempotency::replay))
+        .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(from_fn(request_id::give))
+        .with_state(state)
+}
+
+/// What edges ask.
+pub fn edge(state: State) -> Router {
+    Router::new()
+        .route(cargoman_edge_protocol::READ_PATH, post(edge::read::read))
+        .route(&format!("{}/{{tenant}}/{{sha256}}", cargoman_edge_protocol::DISTS_PATH), get(edge::dist::dist))
+        .route(cargoman_edge_protocol::INSTALLS_PATH, post(edge::installs::report))
+        .route("/healthz", get(async || "ok\n"))
+        .fallback(async || ApiError::NotFound("path"))
+        .layer(DefaultBodyLimit::max(4 * MOST_BODY))
+        .with_state(state)
+}
+
+fn api() -> Router<State> {
+    Router::new().merge(tenant_wide()).merge(customer()).merge(package())
+}
+
+fn tenant_wide() -> Router<State> {
+    Router::new()
+        .route("/me", get(me::show))
+        .route("/tenants", get(tenants::list).post(tenants::create))
+        .route("/tenants/{id}", get(tenants::show).patch(tenants::patch))
+        .route("/tenants/{id}/suspend", post(tenants::suspend))
+        .route("/tenants/{id}/reactivate", post(tenants::reactivate))
+        .route("/settings", get(settings::show).patch(settings::patch))
+        .route("/vendors", get(vendors::list))
+        .route("/vendors/{vendor}", put(vendors::put))
+        .route("/tasks", get(tasks::list))
+        .route("/tasks/{id}", get(tasks::show))
+}
+
+fn customer() -> Router<State> {
+    use customers::{grants, status, tokens};
+    Router::new()
+        .route("/customers", get(customers::list).post(customers::create))
+        .route("/customers/by-external/{external_id}", get(customers::show_by_external).put(customers::put_by_external))
+        .route("/customers/{id}", get(customers::show).patch(customers::patch).delete(customers::delete))
+        .route("/customers/{id}/suspend", post(status::suspend))
+        .route("/customers/{id}/reactivate", post(status::reactivate))
+        .route("/customers/{id}/expire", post(status::expire))
+        .route("/customers/{id}/tokens", get(tokens::list).post(tokens::create))
+        .route("/customers/{id}/tokens/{token}", get(tokens::show).delete(tokens::revoke))
+        .route("/customers/{id}/tokens/{token}/rotate", post(tokens::rotate))
+        .route("/customers/{id}/token/regenerate", post(tokens::regenerate))
+        .route("/customers/{id}/token", axum::routing::delete(tokens::revoke_all))
+        .route("/customers/{id}/packages", get(grants::list).post(grants::add).put(grants::replace))
+        .route("/customers/{id}/packages/{vendor}/{name}", axum::routing::delete(grants::delete_package))
+        .route("/customers/{id}/grants/{grant}", get(grants::show).patch(grants::patch).delete(grants::delete))
+}
+
+fn package() -> Router<State> {
+    Router::new()
+        .route("/packages", get(packages::list).post(packages::create))
+        .route("/packages/{vendor}/{name}", get(packages::show).patch(packages::patch).delete(packages::delete))
+        .route("/packages/{vendor}/{name}/sync", post(sync::sync))
+        .route("/packages/{vendor}/{name}/abandon", post(packages::abandon))
+        .route("/packages/{vendor}/{name}/unabandon", post(packages::unabandon))
+        .route("/packages/{vendor}/{name}/versions", get(packages::versions))
+        .route("/packages/{vendor}/{name}/customers", get(packages::customers))
+        .route("/packages/{vendor}/{name}/yank/{*version}", post(packages::yank))
+        .route("/packages/{vendor}/{name}/unyank/{*version}", post(packages::unyank))
+}
+
+async fn ready(FromState(state): FromState<State>) -> Result<&'static str, ApiError> {
+    state.database.ping().await?;
+    Ok("ready\n")
+}
+
+async fn method_not_allowed() -> Response {
+    let mut response = ApiError::NotFound("method on this path").into_response();
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+}

@@ -1,0 +1,109 @@
+//! Work that outlives a request: takes jobs from the queue, keeps their lease alive while they run, and notes how they end.
+//!
+//! A job whose worker dies is taken again when its lease has run out; every job must therefore bear being begun twice.
+
+pub mod probe;
+mod sync_package;
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::domain::job::SYNC_PACKAGE;
+use crate::state::State;
+use crate::store::StoreError;
+use crate::store::jobs::Claimed;
+
+const LEASE: Duration = Duration::from_secs(20);
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+/// A job queued by another instance is seen at the latest then.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const RETAKE_EVERY: Duration = Duration::from_secs(5);
+
+/// Runs jobs until `stop` says true; those under way then are dropped and taken again by whoever comes next.
+pub async fn run(state: State, stop: watch::Receiver<bool>) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..state.config.jobs.workers {
+        tasks.spawn(until_stopped(work(state.clone()), stop.clone()));
+    }
+    tasks.spawn(until_stopped(retake(state), stop));
+    while tasks.join_next().await.is_some() {}
+}
+
+async fn until_stopped(work: impl Future<Output = ()>, mut stop: watch::Receiver<bool>) {
+    tokio::select! {
+        () = work => {}
+        // An error means that whoever could say stop is gone: that is a stop too.
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+async fn retake(state: State) {
+    loop {
+        if let Err(error) = state.database.system().retake_jobs().await {
+            tracing::warn!(%error, "cannot look for jobs whose worker died; trying again");
+        }
+        tokio::time::sleep(RETAKE_EVERY).await;
+    }
+}
+
+async fn work(state: State) {
+    let owner = Uuid::now_v7();
+    loop {
+        match state.database.system().claim_job(owner, LEASE).await {
+            Ok(Some(job)) => run_one(&state, owner, &job).await,
+            Ok(None) => wait(&state).await,
+            Err(error) => {
+                tracing::warn!(%error, "cannot take jobs; trying again");
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+    }
+}
+
+async fn wait(state: &State) {
+    tokio::select! {
+        () = state.jobs_waiting.notified() => {}
+        () = tokio::time::sleep(LOOK_EVERY) => {}
+    }
+}
+
+async fn run_one(state: &State, owner: Uuid, job: &Claimed) {
+    // One bell wakes one worker; there may be more to do.
+    state.jobs_waiting.notify_one();
+    let done = tokio::select! {
+        done = perform(state, job) => done,
+        lost = keep_lease(state, owner, job) => Err(lost),
+    };
+    let finished = match &done {
+        Ok(result) => state.database.system().finish_job(job, owner, Some(result), None).await,
+        Err(error) => state.database.system().finish_job(job, owner, None, Some(error)).await,
+    };
+    match finished {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(job = %job.id, "a job ended after its lease was lost; its result is dropped"),
+        Err(error) => tracing::warn!(%error, job = %job.id, "cannot note the end of a job; it will be done again"),
+    }
+}
+
+async fn perform(state: &State, job: &Claimed) -> Result<serde_json::Value, String> {
+    match job.kind.as_str() {
+        SYNC_PACKAGE => sync_package::run(state, job).await,
+        other => Err(format!("this release knows no job of the kind `{other}`")),
+    }
+}
+
+/// Returns only when the lease is lost.
+async fn keep_lease(state: &State, owner: Uuid, job: &Claimed) -> String {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let renewed: Result<bool, StoreError> = state.database.system().renew_job(job, owner, LEASE).await;
+        match renewed {
+            Ok(true) => {}
+            Ok(false) => return "another worker took the job over".to_owned(),
+            // The lease outlives a few failures; if the database stays away the job is lost by itself.
+            Err(error) => tracing::warn!(%error, job = %job.id, "cannot renew the lease of a job"),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What was found and stored but is not visible yet, and what the whole run did.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use cargoman_composer::version::{self, Version as NormalizedVersion};
+use cargoman_edge_protocol::Change;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::SyncError;
+use super::plan::{self, Plan};
+use crate::clock::now;
+use crate::domain::id::PackageId;
+use crate::domain::job::SyncResult;
+use crate::git::protocol::{Kind, ListedRef, Skipped, Version};
+use crate::store::publish::{self, FoundVersion, Published, SettledRef};
+use crate::store::{StoreError, TenantTransaction, dists, packages, vendors};
+
+/// The newest versions become visible at once, the long tail in larger steps.
+const FIRST: usize = 10;
+const LATER: usize = 100;
+const LONGEST: Duration = Duration::from_millis(500);
+
+/// Whether the package was still there.
+pub(super) enum Outcome {
+    Published,
+    Gone,
+}
+
+pub(super) struct Batch {
+    pub(super) default_branch: Option<String>,
+    first_sync: bool,
+    versions: Vec<Version>,
+    settled: Vec<SettledRef>,
+    since: Instant,
+    flushed: bool,
+    result: SyncResult,
+    requires: BTreeSet<String>,
+    seen: BTreeMap<String, SettledRef>,
+}
+
+impl Batch {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self {
+            default_branch: None,
+            first_sync: !plan.package.synced_before,
+            versions: Vec::new(),
+            settled: Vec::new(),
+            since: Instant::now(),
+            flushed: false,
+            result: SyncResult::default(),
+            requires: BTreeSet::new(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn skip(&mut self, skipped: Skipped) {
+        let code = serde_json::to_value(skipped.code).ok().and_then(|code| code.as_str().map(str::to_owned));
+        self.settle(SettledRef {
+            name: skipped.name,
+            oid: skipped.oid,
+            normalized: None,
+            default_branch: false,
+            skip_code: code,
+            skip_reason: Some(skipped.reason),
+        });
+    }
+
+    pub(super) fn add(&mut self, version: Version) {
+        self.requires.extend(version.requires.iter().cloned());
+        self.versions.push(version);
+    }
+
+    fn settle(&mut self, settled: SettledRef) {
+        self.seen.insert(settled.name.clone(), settled.clone());
+        self.settled.push(settled);
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        let most = if self.flushed { LATER } else { FIRST };
+        self.versions.len() >= most || self.since.elapsed() >= LONGEST
+    }
+
+    pub(super) fn published(&mut self) {
+        self.versions.clear();
+        self.settled.clear();
+        self.flushed = true;
+        self.since = Instant::now();
+    }
+
+    /// Writes what is waiting. The caller commits.
+    pub(super) async fn publish(
+        &mut self,
+        transaction: &mut TenantTransaction,
+        id: PackageId,
+        plan: &Plan,
+    ) -> Result<Outcome, SyncError> {
+        if !packages::touch(transaction, id).await? {
+            return Ok(Outcome::Gone);
+        }
+        for version in std::mem::take(&mut self.versions) {
+            self.publish_one(transaction, id, plan, version).await?;
+        }
+        publish::settle_refs(transaction, id, &self.settled).await?;
+        notify(transaction, plan).await?;
+        Ok(Outcome::Published)
+    }
+
+    async fn publish_one(
+        &mut self,
+        transaction: &mut TenantTransaction,
+        id: PackageId,
+        plan: &Plan,
+        found: Version,
+    ) -> Result<(), SyncError> {
+        let size = i64::try_from(found.dist.size).unwrap_or(i64::MAX);
+        dists::insert(transaction, &found.dist.sha256, &found.dist.sha1, size).await?;
+        let written = self.found_version(&found);
+        let published = publish::version(transaction, id, plan.package.name.as_str(), &written).await?;
+        let moved = format!(
+            "the tag was moved to another commit after its release; {} keeps its first one, publish a new version instead",
+            found.pretty
+        );
+        match published {
+            Published::Added => self.result.added.push(found.pretty),
+            Published::Updated => self.result.updated.push(found.pretty),
+            Published::Same | Published::Moved => {}
+        }
+        if published == Published::Moved {
+            tracing::warn!(package = %plan.package.name, r#ref = found.name, "a tag was moved after its release: refused");
+            transaction
+                .audit("version.move_refused", plan.package.name.as_str(), serde_json::json!({"ref": found.name, "commit": found.commit}))
+                .await?;
+        }
+        self.settle(SettledRef {
+            name: found.name,
+            oid: found.oid,
+            normalized: Some(found.normalized),
+            default_branch: found.default_branch,
+            skip_code: None,
+            skip_reason: (published == Published::Moved).then_some(moved),
+        });
+        Ok(())
+    }
+
+    fn found_version(&self, found: &Version) -> FoundVersion {
+        FoundVersion {
+            normalized: found.normalized.clone(),
+            pretty: found.pretty.clone(),
+            stability: found.stability.clone(),
+            branch: found.kind == Kind::Branch,
+            ref_name: found.name.clone(),
+            default_branch: found.default_branch,
+            aliases: aliases(found),
+            metadata: Value::Object(found.metadata.clone()),
+            reference: found.commit.clone(),
+            published_at: published_at(found, self.first_sync, now()),
+            dist_sha256: found.dist.sha256.clone(),
+        }
+    }
+
+    /// Takes away what is gone and notes that the sync is whole. The caller commits.
+    pub(super) async fn complete(
+        mut self,
+        transaction: &mut TenantTransaction,
+        id: PackageId,
+        plan: &Plan,
+        refs: &[ListedRef],
+        digest: &str,
+    ) -> Result<SyncResult, SyncError> {
+        if !packages::touch(transaction, id).await? {
+            return Err(SyncError::Gone);
+        }
+        let listed: BTreeSet<&str> = refs.iter().map(|listed| listed.name.as_str()).collect();
+        // A branch that is gone takes its version along; a tag's version stays, for the locks that hold it.
+        for standing in plan.standing.values() {
+            if standing.branch && !listed.contains(standing.ref_name.as_str()) {
+                publish::remove(transaction, standing.id).await?;
+                self.result.removed.push(standing.pretty.clone());
+            }
+        }
+        let keep: Vec<String> =
+            refs.iter().map(|listed| listed.name.clone()).chain(self.seen.keys().cloned()).collect();
+        publish::forget_other_refs(transaction, id, &keep).await?;
+        packages::synced(transaction, id, self.default_branch.as_deref(), Some(digest), now()).await?;
+        notify(transaction, plan).await?;
+        self.result.skipped = plan::skipped(&publish::settled_refs(transaction, id).await?);
+        self.result.missing_requirements = self.missing_requirements(transaction).await?;
+        Ok(self.result)
+    }
+
+    /// Names under the tenant's own vendors that are required but neither here nor public: whoever installs will miss them.
+    async fn missing_requirements(&self, transaction: &mut TenantTransaction) -> Result<Vec<String>, StoreError> {
+        let vendors = vendors::list(transaction).await?;
+        let own = |name: &str| {
+            let vendor = vendors.iter().find(|vendor| name.split('/').next() == Some(vendor.name.as_str()));
+            vendor.is_some_and(|vendor| vendor.exclusive && !vendor.public_names.iter().any(|public| public == name))
+        };
+        let wanted: Vec<String> = self.requires.iter().filter(|name| own(name)).cloned().collect();
+        let here = packages::existing(transaction, &wanted).await?;
+        Ok(wanted.into_iter().filter(|name| !here.contains(name)).collect())
+    }
+}
+
+async fn notify(transaction: &mut TenantTransaction, plan: &Plan) -> Result<(), StoreError> {
+    let tenant = transaction.tenant();
+    transaction.changed(&Change::Package { tenant, name: plan.package.name.clone() }).await
+}
+
+/// On a package's very first sync the tag's or commit's own date, never in the future; afterwards the time of first sight, so
+/// that nobody dates himself into a licence window.
+fn published_at(found: &Version, first_sync: bool, now: DateTime<Utc>) -> DateTime<Utc> {
+    let dated = found.tagged_at.as_deref().unwrap_or(&found.time);
+    match DateTime::parse_from_rfc3339(dated) {
+        Ok(at) if first_sync => at.to_utc().min(now),
+        _ => now,
+    }
+}
+
+fn aliases(found: &Version) -> Vec<String> {
+    let normalized = NormalizedVersion::from_normalized(&found.normalized);
+    let extra = found.metadata.get("extra").unwrap_or(&Value::Null);
+    let alias = version::branch_alias(extra, &normalized, &found.pretty, found.default_branch);
+    alias.map(|alias| alias.normalized().to_owned()).into_iter().collect()
+}

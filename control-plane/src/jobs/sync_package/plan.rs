@@ -1,0 +1,95 @@
+//! What a sync knows before it begins, and what it asks of the git worker.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::SyncError;
+use crate::domain::id::PackageId;
+use crate::domain::job::SkippedRef;
+use crate::git::protocol::{Known, Limits, Mode, Outcome, Previous, Request, SkipCode};
+use crate::state::State;
+use crate::store::jobs::Claimed;
+use crate::store::packages::{self, SyncState};
+use crate::store::publish::{self, SettledRef, Standing};
+use crate::store::TenantTransaction;
+
+/// What a sync knows before it begins.
+pub(super) struct Plan {
+    pub(super) package: SyncState,
+    /// By normalized version.
+    pub(super) standing: BTreeMap<String, Standing>,
+    settled: Vec<SettledRef>,
+}
+
+impl Plan {
+    pub(super) async fn read(transaction: &mut TenantTransaction, id: PackageId) -> Result<Self, SyncError> {
+        let package = packages::sync_state(transaction, id).await?.ok_or(SyncError::Gone)?;
+        let standing = publish::standing(transaction, id).await?;
+        let settled = publish::settled_refs(transaction, id).await?;
+        Ok(Self { package, standing, settled })
+    }
+
+    /// What the worker is asked.
+    pub(super) fn request(
+        &self,
+        state: &State,
+        job: &Claimed,
+        id: PackageId,
+        output: &Path,
+    ) -> Result<Request, SyncError> {
+        let git = &state.config.git;
+        let previous = self.package.refs_digest.clone().zip(self.package.default_branch.clone());
+        let mirror = format!("{}.git", id.0.as_simple());
+        Ok(Request {
+            mode: Mode::Sync,
+            repository_url: self.package.repository_url.clone().ok_or(SyncError::NoRepository)?,
+            mirror: state.git_root().join(job.tenant.to_string()).join(mirror),
+            output: output.to_owned(),
+            allow_local: git.allow_local,
+            allowed_hosts: git.allowed_hosts.clone(),
+            allowed_ports: git.allowed_ports.clone(),
+            credential: None,
+            root_certificates: None,
+            bound_name: Some(self.package.name.to_string()),
+            previous: previous.map(|(refs_digest, default_branch)| Previous { refs_digest, default_branch }),
+            known: self.known(),
+            limits: Limits { total_seconds: git.timeout_seconds, ..Limits::default() },
+        })
+    }
+
+    /// Refs that need no work while they point to the same object.
+    fn known(&self) -> BTreeMap<String, Known> {
+        self.settled.iter().filter_map(|settled| Some((settled.name.clone(), self.known_ref(settled)?))).collect()
+    }
+
+    fn known_ref(&self, settled: &SettledRef) -> Option<Known> {
+        let outcome = match (&settled.normalized, &settled.skip_code) {
+            // A version that is not there any more is read again.
+            (Some(normalized), _) if !self.standing.contains_key(normalized) => return None,
+            (Some(normalized), _) => {
+                Outcome::Version { normalized: normalized.clone(), default_branch: settled.default_branch }
+            }
+            (None, Some(code)) => Outcome::Skipped { code: skip_code(code)? },
+            (None, None) => return None,
+        };
+        Some(Known { oid: settled.oid.clone(), outcome })
+    }
+
+    /// The refs that are no versions, as the last sync left them.
+    pub(super) fn skipped(&self) -> Vec<SkippedRef> {
+        skipped(&self.settled)
+    }
+}
+
+/// Those of `settled` that are no versions.
+pub(super) fn skipped(settled: &[SettledRef]) -> Vec<SkippedRef> {
+    settled
+        .iter()
+        .filter_map(|one| Some(SkippedRef { name: one.name.clone(), reason: one.skip_reason.clone()? }))
+        .collect()
+}
+
+/// A code from the database; one of another release is looked at again.
+fn skip_code(text: &str) -> Option<SkipCode> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned())).ok()
+}

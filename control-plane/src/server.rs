@@ -1,0 +1,165 @@
+//! Starts the control plane: schema, pools, storage, listeners, jobs; and stops them in the reverse order.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use sqlx::postgres::PgConnectOptions;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+
+use crate::config::Config;
+use crate::git::child::Worker;
+use crate::http::router;
+use crate::jobs;
+use crate::state::{Secrets, State};
+use crate::storage::{Storage, StorageError};
+use crate::store::{Database, MigrateError, StoreError, migrate};
+
+/// What a control plane is started with.
+#[derive(Debug)]
+pub struct Start {
+    /// The configuration, with every folder and the public address filled in.
+    pub config: Config,
+    /// The database.
+    pub database: PgConnectOptions,
+    /// For the migrations, where another role or address is needed.
+    pub migrate: Option<PgConnectOptions>,
+    /// How the git worker is started.
+    pub git_worker: Worker,
+    /// What opens the listeners.
+    pub secrets: Secrets,
+    /// Whether no other control plane uses this database: then jobs that seem to run are left over from a crash.
+    pub alone: bool,
+    /// Slug and name of the tenant that is made when there is none.
+    pub first_tenant: (&'static str, &'static str),
+}
+
+/// Why a control plane does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The schema.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// The database.
+    #[error("cannot use the database: {0}")]
+    Store(#[from] StoreError),
+    /// The storage.
+    #[error("cannot use the storage: {0}; check storage.root and its permissions")]
+    Storage(#[from] StorageError),
+    /// A listener.
+    #[error("cannot listen on {0}: {1}; stop what listens there or choose another address")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// A folder is missing in the configuration.
+    #[error("storage.root and git.root must be set: name a folder with --data")]
+    Folders,
+}
+
+/// A control plane that is ready to serve.
+#[derive(Debug)]
+pub struct Server {
+    /// What handlers share.
+    pub state: State,
+    public: TcpListener,
+    edge: TcpListener,
+}
+
+impl Server {
+    /// Opens everything, but serves nothing yet.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(start: Start) -> Result<Self, StartError> {
+        let Start { config, database, migrate: migrate_options, git_worker, secrets, alone, first_tenant } = start;
+        migrate(migrate_options.as_ref().unwrap_or(&database)).await?;
+        let database = Database::connect(&database, config.database.connections).await?;
+        if alone {
+            database.system().retake_all_jobs().await?;
+        }
+        if database.system().tenants(crate::store::Page { offset: 0, limit: 1 }).await?.1 == 0 {
+            make_default_tenant(&database, first_tenant).await?;
+        }
+        let root = config.storage.root.clone().ok_or(StartError::Folders)?;
+        if config.git.root.is_none() {
+            return Err(StartError::Folders);
+        }
+        let public = listen(config.server.listen).await?;
+        let edge = listen(config.server.edge_listen).await?;
+        let state = State {
+            database,
+            storage: Storage::in_folder(&root)?,
+            config: Arc::new(config),
+            git_worker: Arc::new(git_worker),
+            secrets: Arc::new(secrets),
+            jobs_waiting: Arc::new(Notify::new()),
+        };
+        Ok(Self { state, public, edge })
+    }
+
+    /// Where the public API listens.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub fn public_address(&self) -> std::io::Result<SocketAddr> {
+        self.public.local_addr()
+    }
+
+    /// Where the edge API listens.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub fn edge_address(&self) -> std::io::Result<SocketAddr> {
+        self.edge.local_addr()
+    }
+
+    /// Says where Composer reaches the default tenant, unless the configuration says so.
+    pub fn set_default_public_url(&mut self, url: String) {
+        if self.state.config.server.public_url.is_some() {
+            return;
+        }
+        let mut config = (*self.state.config).clone();
+        config.server.public_url = Some(url);
+        self.state.config = Arc::new(config);
+    }
+
+    /// Serves until `stop` says true.
+    ///
+    /// # Errors
+    /// When a listener fails.
+    pub async fn serve(self, stop: watch::Receiver<bool>) -> std::io::Result<()> {
+        let Self { state, public, edge } = self;
+        let stopped = |mut stop: watch::Receiver<bool>| async move {
+            // An error means that whoever could say stop is gone: that is a stop too.
+            stop.wait_for(|stop| *stop).await.ok();
+        };
+        let public = axum::serve(public, router::public(state.clone())).with_graceful_shutdown(stopped(stop.clone()));
+        let edge = axum::serve(edge, router::edge(state.clone())).with_graceful_shutdown(stopped(stop.clone()));
+        let jobs = async {
+            jobs::run(state.clone(), stop.clone()).await;
+            Ok(())
+        };
+        tokio::try_join!(public.into_future(), edge.into_future(), jobs)?;
+        state.database.close().await;
+        Ok(())
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))
+}
+
+/// Several instances may come first at the same moment; the unique index lets one win.
+async fn make_default_tenant(database: &Database, (slug, name): (&str, &str)) -> Result<(), StoreError> {
+    match database.system().insert_tenant(slug, name, true).await {
+        Err(error) if error.is_conflict("tenant_one_default") || error.is_conflict("tenant_slug_taken") => Ok(()),
+        other => other.map(|_| ()),
+    }
+}
+
+impl State {
+    /// Folder of the mirrors.
+    #[must_use]
+    pub fn git_root(&self) -> &Path {
+        self.config.git.root.as_deref().unwrap_or(Path::new("git"))
+    }
+}

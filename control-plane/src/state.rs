@@ -1,0 +1,37 @@
+//! What every handler and job shares.
+
+use std::sync::Arc;
+
+use cargoman_credential::Digest;
+use tokio::sync::Notify;
+
+use crate::config::Config;
+use crate::git::child::Worker;
+use crate::storage::Storage;
+use crate::store::Database;
+
+/// Shared by all requests and jobs; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The database.
+    pub database: Database,
+    /// Where dists lie.
+    pub storage: Storage,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// How the git worker is started.
+    pub git_worker: Arc<Worker>,
+    /// Digests of the secrets that open the listeners.
+    pub secrets: Arc<Secrets>,
+    /// Rung when a job was queued by this instance, so that it begins at once.
+    pub jobs_waiting: Arc<Notify>,
+}
+
+/// Digests of the secrets that open the listeners.
+#[derive(Debug, Clone, Copy)]
+pub struct Secrets {
+    /// Of the `ADMIN_TOKEN`.
+    pub admin: Digest,
+    /// Of the edges' credential.
+    pub edge: Digest,
+}

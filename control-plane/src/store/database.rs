@@ -1,0 +1,89 @@
+//! Connections: two pools, one per role. Decides that no connection is handed out that could see past row level security.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Executor};
+
+use crate::store::StoreError;
+
+/// The way to the database for everything that belongs to one tenant.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pub(super) app: PgPool,
+    system: System,
+}
+
+/// The way to the database across tenants. Never given to a handler of a tenant's resources.
+#[derive(Debug, Clone)]
+pub struct System {
+    pub(super) pool: PgPool,
+}
+
+/// How long a caller waits for a connection: the API answers 503 within a second of the database's going away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(900);
+
+impl Database {
+    /// Connects with both roles; the database must be migrated.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or a role may bypass row level security.
+    pub async fn connect(options: &PgConnectOptions, connections: u32) -> Result<Self, StoreError> {
+        let app = pool(options, "cargoman_app", connections).await?;
+        let system = System { pool: pool(options, "cargoman_system", connections).await? };
+        Ok(Self { app, system })
+    }
+
+    /// The way across tenants.
+    #[must_use]
+    pub fn system(&self) -> &System {
+        &self.system
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.app.execute("select 1").await?;
+        Ok(())
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.app.close().await;
+        self.system.pool.close().await;
+    }
+}
+
+async fn pool(options: &PgConnectOptions, role: &'static str, connections: u32) -> Result<PgPool, StoreError> {
+    let options = options.clone().application_name(role).disable_statement_logging();
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                let become_role = match role {
+                    "cargoman_system" => "set role cargoman_system",
+                    _ => "set role cargoman_app",
+                };
+                connection.execute(become_role).await?;
+                connection
+                    .execute("set statement_timeout = '60s'; set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '60s'; set time zone 'UTC'")
+                    .await?;
+                Ok(())
+            })
+        })
+        .connect_with(options)
+        .await?;
+    let bypasses: bool = sqlx::query_scalar("select rolsuper or rolbypassrls from pg_roles where rolname = current_user")
+        .fetch_one(&pool)
+        .await?;
+    if bypasses {
+        return Err(StoreError::inconsistent(
+            "pg_roles",
+            format_args!("the role {role} bypasses row level security; run `alter role {role} nosuperuser nobypassrls`"),
+        ));
+    }
+    Ok(pool)
+}

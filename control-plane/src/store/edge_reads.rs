@@ -1,0 +1,267 @@
+//! What edges read. For each fact the revision is read first and what it stands for afterwards: at worst a reader holds newer
+//! facts under an older number and reads once more, never the reverse.
+
+use cargoman_composer::version::Version as NormalizedVersion;
+use cargoman_credential::Digest;
+use cargoman_edge_protocol::{
+    Abandoned, Access, Dist, Package, PastReference, Revision, Tenant, TenantId, Vendor, Version,
+};
+use cargoman_licence::{Customer, CustomerStatus, Grant, PackageGlob, Token};
+use serde_json::Value;
+use sqlx::types::Json;
+use std::collections::HashMap;
+use uuid::Uuid;
+
+use crate::domain;
+use crate::domain::id::{CustomerId, GrantId, TokenId};
+use crate::store::{StoreError, System};
+
+/// A fact with its revision, or only the news that the reader's revision still holds.
+#[derive(Debug)]
+pub enum Fact<T> {
+    /// The reader's revision still holds.
+    Unchanged,
+    /// The fact.
+    Found(Revision, T),
+}
+
+impl System {
+    /// What an edge knows of a tenant, but for its address, which is configuration.
+    ///
+    /// # Errors
+    /// When the database refuses or holds what it should not.
+    pub async fn edge_tenant(
+        &self,
+        tenant: TenantId,
+        known: Option<Revision>,
+        canonical_url: impl FnOnce(&str, bool) -> String,
+    ) -> Result<Option<Fact<Tenant>>, StoreError> {
+        let row = sqlx::query!(
+            "select slug, is_default, status, status_reason, settings, revision from tenant where id = $1",
+            tenant.0
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let revision = Revision(row.revision);
+        if known == Some(revision) {
+            return Ok(Some(Fact::Unchanged));
+        }
+        let settings: domain::tenant::Settings =
+            serde_json::from_value(row.settings).map_err(|error| StoreError::inconsistent("tenant", error))?;
+        let vendors = self.edge_vendors(tenant).await?;
+        let suspended = (row.status == "suspended")
+            .then(|| row.status_reason.unwrap_or_else(|| "This registry is suspended.".to_owned()));
+        Ok(Some(Fact::Found(
+            revision,
+            Tenant {
+                id: tenant,
+                canonical_url: canonical_url(&row.slug, row.is_default),
+                slug: row.slug,
+                suspended,
+                vendors,
+                source: settings.source,
+            },
+        )))
+    }
+
+    async fn edge_vendors(&self, tenant: TenantId) -> Result<Vec<Vendor>, StoreError> {
+        let rows =
+            sqlx::query!("select name, exclusive, public_names from vendor where tenant_id = $1 order by name", tenant.0)
+                .fetch_all(&self.pool)
+                .await?;
+        rows.into_iter()
+            .map(|row| {
+                let wrong = |error| StoreError::inconsistent("vendor", error);
+                let public_names = row.public_names.iter().map(|name| name.parse().map_err(wrong));
+                Ok(Vendor {
+                    name: row.name.parse().map_err(wrong)?,
+                    exclusive: row.exclusive,
+                    public_names: public_names.collect::<Result<_, _>>()?,
+                })
+            })
+            .collect()
+    }
+
+    /// What the bearer of a token may do.
+    ///
+    /// # Errors
+    /// When the database refuses or holds what it should not.
+    pub async fn edge_access(
+        &self,
+        tenant: TenantId,
+        digest: Digest,
+        known: Option<Revision>,
+    ) -> Result<Option<Fact<Access>>, StoreError> {
+        let row = sqlx::query!(
+            "select t.id, t.last_four, t.scope, t.package_scopes, t.expires_at, t.revoked_at
+                  , c.id as customer_id, c.name, c.status, c.status_reason, c.expires_at as customer_expires_at
+                  , c.minimum_stability, c.revision
+             from token t join customer c on c.tenant_id = t.tenant_id and c.id = t.customer_id
+             where t.tenant_id = $1 and t.digest = $2",
+            tenant.0,
+            digest.to_hex()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let revision = Revision(row.revision);
+        if known == Some(revision) {
+            return Ok(Some(Fact::Unchanged));
+        }
+        let globs = row.package_scopes.iter().map(|glob| PackageGlob::parse(glob)).collect::<Result<_, _>>();
+        let token = Token {
+            id: TokenId(row.id).to_string(),
+            last_four: row.last_four,
+            scope: domain::access::scope(&row.scope).map_err(|error| StoreError::inconsistent("token", error))?,
+            package_scopes: globs.map_err(|error| StoreError::inconsistent("token", error))?,
+            expires_at: row.expires_at,
+            revoked_at: row.revoked_at,
+        };
+        let status = match row.status.as_str() {
+            "active" => CustomerStatus::Active,
+            "suspended" => CustomerStatus::Suspended { reason: row.status_reason },
+            _ => CustomerStatus::Expired,
+        };
+        let customer = Customer {
+            id: CustomerId(row.customer_id).to_string(),
+            name: row.name,
+            status,
+            expires_at: row.customer_expires_at,
+            minimum_stability: stability(row.minimum_stability.as_deref(), "customer")?,
+        };
+        let grants = self.edge_grants(tenant, row.customer_id).await?;
+        Ok(Some(Fact::Found(revision, Access { token, customer, grants })))
+    }
+
+    async fn edge_grants(&self, tenant: TenantId, customer: Uuid) -> Result<Vec<Grant>, StoreError> {
+        let rows = sqlx::query!(
+            "select g.id, p.name, g.version_constraint, g.minimum_stability, g.updates_until
+             from access_grant g join package p on p.tenant_id = g.tenant_id and p.id = g.package_id
+             where g.tenant_id = $1 and g.customer_id = $2 order by g.created_at, g.id",
+            tenant.0,
+            customer
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(Grant {
+                    id: GrantId(row.id).to_string(),
+                    package: row.name.parse().map_err(|error| StoreError::inconsistent("package", error))?,
+                    constraint: row
+                        .version_constraint
+                        .parse()
+                        .map_err(|error| StoreError::inconsistent("access_grant", error))?,
+                    minimum_stability: stability(row.minimum_stability.as_deref(), "access_grant")?,
+                    updates_until: row.updates_until,
+                })
+            })
+            .collect()
+    }
+
+    /// One package with all its versions, newest first.
+    ///
+    /// # Errors
+    /// When the database refuses or holds what it should not.
+    pub async fn edge_package(
+        &self,
+        tenant: TenantId,
+        name: &cargoman_composer::name::PackageName,
+        known: Option<Revision>,
+    ) -> Result<Option<Fact<Package>>, StoreError> {
+        let row = sqlx::query!(
+            "select id, abandoned, replacement, repository_url, revision from package where tenant_id = $1 and name = $2",
+            tenant.0,
+            name.as_str()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let revision = Revision(row.revision);
+        if known == Some(revision) {
+            return Ok(Some(Fact::Unchanged));
+        }
+        let package = Package {
+            name: name.clone(),
+            abandoned: row.abandoned.then_some(Abandoned { replacement: row.replacement }),
+            source_url: row.repository_url,
+            versions: self.edge_versions(tenant, row.id).await?,
+        };
+        Ok(Some(Fact::Found(revision, package)))
+    }
+
+    async fn edge_versions(&self, tenant: TenantId, package: Uuid) -> Result<Vec<Version>, StoreError> {
+        let mut past = self.edge_past_references(tenant, package).await?;
+        let rows = sqlx::query!(
+            r#"select v.id, v.normalized, v.aliases, v.yanked_at, v.reference, v.metadata as "metadata: Json<serde_json::Map<String, Value>>"
+                  , r.published_at, d.sha256, d.sha1, d.size
+             from version v
+             join version_reference r on r.tenant_id = v.tenant_id and r.version_id = v.id and r.reference = v.reference
+             join dist d on d.tenant_id = r.tenant_id and d.sha256 = r.dist_sha256
+             where v.tenant_id = $1 and v.package_id = $2"#,
+            tenant.0,
+            package
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut versions = Vec::with_capacity(rows.len());
+        for row in rows {
+            versions.push(Version {
+                version: NormalizedVersion::from_normalized(&row.normalized),
+                aliases: row.aliases.iter().map(|alias| NormalizedVersion::from_normalized(alias)).collect(),
+                published_at: row.published_at,
+                yanked: row.yanked_at.is_some(),
+                reference: row.reference,
+                dist: dist(&row.sha256, row.sha1, row.size)?,
+                metadata: row.metadata.0,
+                past: past.remove(&row.id).unwrap_or_default(),
+            });
+        }
+        versions.sort_by(|a, b| b.version.cmp(&a.version));
+        Ok(versions)
+    }
+
+    async fn edge_past_references(
+        &self,
+        tenant: TenantId,
+        package: Uuid,
+    ) -> Result<HashMap<Uuid, Vec<PastReference>>, StoreError> {
+        let rows = sqlx::query!(
+            "select v.id, r.reference, r.published_at, d.sha256, d.sha1, d.size
+             from version v
+             join version_reference r on r.tenant_id = v.tenant_id and r.version_id = v.id and r.reference <> v.reference
+             join dist d on d.tenant_id = r.tenant_id and d.sha256 = r.dist_sha256
+             where v.tenant_id = $1 and v.package_id = $2 order by r.published_at desc",
+            tenant.0,
+            package
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut past: HashMap<Uuid, Vec<PastReference>> = HashMap::new();
+        for row in rows {
+            past.entry(row.id).or_default().push(PastReference {
+                reference: row.reference,
+                published_at: row.published_at,
+                dist: dist(&row.sha256, row.sha1, row.size)?,
+            });
+        }
+        Ok(past)
+    }
+}
+
+fn dist(sha256: &str, sha1: String, size: i64) -> Result<Dist, StoreError> {
+    Ok(Dist {
+        sha256: sha256.parse().map_err(|error| StoreError::inconsistent("dist", error))?,
+        sha1,
+        size: u64::try_from(size).map_err(|error| StoreError::inconsistent("dist", error))?,
+    })
+}
+
+fn stability(
+    text: Option<&str>,
+    table: &'static str,
+) -> Result<Option<cargoman_composer::stability::Stability>, StoreError> {
+    text.map(str::parse).transpose().map_err(|error| StoreError::inconsistent(table, error))
+}
+

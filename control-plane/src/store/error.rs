@@ -1,0 +1,60 @@
+//! What can go wrong in the store, in the caller's words.
+
+/// A failure of the database or of what it holds.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A constraint of the schema refused the write; callers know what each name means.
+    #[error("the constraint {constraint} refuses it")]
+    Conflict {
+        /// Name of the constraint.
+        constraint: String,
+    },
+    /// The database cannot be reached, or not in time.
+    #[error("the database cannot be reached")]
+    Unavailable(#[source] sqlx::Error),
+    /// Text that PostgreSQL cannot keep: NUL.
+    #[error("a text holds a NUL character")]
+    Unstorable,
+    /// Any other failure.
+    #[error("the database refused a statement")]
+    Driver(#[source] sqlx::Error),
+    /// A row that the code should never have written.
+    #[error("inconsistent row in {table}: {what}")]
+    Inconsistent {
+        /// Which table.
+        table: &'static str,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(database) => match (database.constraint(), database.code().as_deref()) {
+                (Some(constraint), _) => Self::Conflict { constraint: constraint.to_owned() },
+                (None, Some("22021")) => Self::Unstorable,
+                // Admin shutdown, crash shutdown, cannot connect now, too many connections.
+                (None, Some("57P01" | "57P02" | "57P03" | "53300")) => Self::Unavailable(error),
+                _ => Self::Driver(error),
+            },
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => {
+                Self::Unavailable(error)
+            }
+            _ => Self::Driver(error),
+        }
+    }
+}
+
+impl StoreError {
+    /// A row that should not be.
+    pub(crate) fn inconsistent(table: &'static str, what: impl std::fmt::Display) -> Self {
+        Self::Inconsistent { table, what: what.to_string() }
+    }
+
+    /// Whether the named constraint refused the write.
+    #[must_use]
+    pub fn is_conflict(&self, name: &str) -> bool {
+        matches!(self, Self::Conflict { constraint } if constraint == name)
+    }
+}

@@ -1,0 +1,38 @@
+//! All SQL of the product. One file per aggregate; handlers and jobs see domain types only.
+//!
+//! There are two ways to the database, and no third. [`TenantTransaction`] runs as the role `cargoman_app`, to which row level
+//! security shows one tenant: handlers and jobs write through it alone. [`System`] runs as `cargoman_system` and sees all
+//! tenants: the edge API, the claiming of jobs and the making of tenants use it.
+
+mod database;
+mod error;
+mod migrate;
+mod transaction;
+
+pub mod customers;
+pub mod dists;
+pub mod edge_reads;
+pub mod grants;
+pub mod idempotency;
+pub mod installs;
+pub mod jobs;
+pub mod packages;
+pub mod publish;
+pub mod tenants;
+pub mod tokens;
+pub mod vendors;
+pub mod versions;
+
+pub use database::{Database, System};
+pub use error::StoreError;
+pub use migrate::{MigrateError, migrate};
+pub use transaction::{Actor, TenantTransaction};
+
+/// One page of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// Rows to leave out.
+    pub offset: i64,
+    /// Rows to give at most.
+    pub limit: i64,
+}

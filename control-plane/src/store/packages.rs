@@ -1,0 +1,289 @@
+//! Packages.
+
+use cargoman_composer::name::PackageName;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::domain::id::PackageId;
+use crate::domain::package::Package;
+use crate::store::{Page, StoreError, TenantTransaction};
+
+struct Row {
+    id: Uuid,
+    name: String,
+    repository_type: String,
+    repository_url: Option<String>,
+    fork: bool,
+    abandoned: bool,
+    replacement: Option<String>,
+    default_branch: Option<String>,
+    synced_at: Option<DateTime<Utc>>,
+    sync_error: Option<String>,
+    created_at: DateTime<Utc>,
+    versions: i64,
+}
+
+impl From<Row> for Package {
+    fn from(row: Row) -> Self {
+        Self {
+            id: PackageId(row.id),
+            name: row.name,
+            repository_type: row.repository_type,
+            repository_url: row.repository_url,
+            fork: row.fork,
+            abandoned: row.abandoned,
+            replacement: row.replacement,
+            default_branch: row.default_branch,
+            synced_at: row.synced_at,
+            sync_error: row.sync_error,
+            created_at: row.created_at,
+            versions: row.versions,
+        }
+    }
+}
+
+/// What an operator writes of a package; checked before it comes here.
+#[derive(Debug, Clone)]
+pub struct PackageFields {
+    /// Kind of the repository.
+    pub repository_type: String,
+    /// Where it is read from.
+    pub repository_url: Option<String>,
+    /// Whether it is a private fork of a public package.
+    pub fork: bool,
+    /// Whether its owner gave it up.
+    pub abandoned: bool,
+    /// What to use instead.
+    pub replacement: Option<String>,
+}
+
+/// Adds a package. Conflicts with `package_name_taken`.
+///
+/// # Errors
+/// When the name is taken or the database refuses.
+pub async fn insert(
+    transaction: &mut TenantTransaction,
+    name: &PackageName,
+    fields: &PackageFields,
+) -> Result<PackageId, StoreError> {
+    let tenant = transaction.tenant().0;
+    let id = PackageId::new();
+    sqlx::query!(
+        "insert into package (tenant_id, id, name, repository_type, repository_url, fork, abandoned, replacement)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        tenant,
+        id.0,
+        name.as_str(),
+        fields.repository_type,
+        fields.repository_url,
+        fields.fork,
+        fields.abandoned,
+        fields.replacement
+    )
+    .execute(transaction.connection())
+    .await?;
+    Ok(id)
+}
+
+/// The package of that name.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn find(transaction: &mut TenantTransaction, name: &PackageName) -> Result<Option<Package>, StoreError> {
+    let tenant = transaction.tenant().0;
+    let row = sqlx::query_as!(
+        Row,
+        r#"select id, name, repository_type, repository_url, fork, abandoned, replacement, default_branch, synced_at, sync_error, created_at
+                , (select count(*) from version v where v.tenant_id = p.tenant_id and v.package_id = p.id) as "versions!"
+         from package p where tenant_id = $1 and name = $2"#,
+        tenant,
+        name.as_str()
+    )
+    .fetch_optional(transaction.connection())
+    .await?;
+    Ok(row.map(Into::into))
+}
+
+/// Packages by name, narrowed to those whose name holds `part`; and how many there are.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn list(
+    transaction: &mut TenantTransaction,
+    part: Option<&str>,
+    page: Page,
+) -> Result<(Vec<Package>, i64), StoreError> {
+    let tenant = transaction.tenant().0;
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select id, name, repository_type, repository_url, fork, abandoned, replacement, default_branch, synced_at, sync_error, created_at
+                , (select count(*) from version v where v.tenant_id = p.tenant_id and v.package_id = p.id) as "versions!"
+         from package p where tenant_id = $1 and ($2::text is null or position(lower($2) in name) > 0)
+         order by name limit $3 offset $4"#,
+        tenant,
+        part,
+        page.limit,
+        page.offset
+    )
+    .fetch_all(transaction.connection())
+    .await?;
+    let total = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from package where tenant_id = $1 and ($2::text is null or position(lower($2) in name) > 0)"#,
+        tenant,
+        part
+    )
+    .fetch_one(transaction.connection())
+    .await?;
+    Ok((rows.into_iter().map(Into::into).collect(), total))
+}
+
+/// Replaces what an operator writes of a package. A new address makes the next sync look at every ref again.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn update(
+    transaction: &mut TenantTransaction,
+    id: PackageId,
+    fields: &PackageFields,
+) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    sqlx::query!(
+        "update package set refs_digest = case when repository_url is distinct from $4 then null else refs_digest end
+              , repository_type = $3, repository_url = $4, fork = $5, abandoned = $6, replacement = $7
+              , revision = nextval('revision')
+         where tenant_id = $1 and id = $2",
+        tenant,
+        id.0,
+        fields.repository_type,
+        fields.repository_url,
+        fields.fork,
+        fields.abandoned,
+        fields.replacement
+    )
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}
+
+/// Gives a package a new revision and locks it: its versions are about to change. False when it is gone.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn touch(transaction: &mut TenantTransaction, id: PackageId) -> Result<bool, StoreError> {
+    let tenant = transaction.tenant().0;
+    let done =
+        sqlx::query!("update package set revision = nextval('revision') where tenant_id = $1 and id = $2", tenant, id.0)
+            .execute(transaction.connection())
+            .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Deletes a package with its versions and the grants on it. Its dists and publication times stay: should it come back, locks
+/// and licence windows hold.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn delete(transaction: &mut TenantTransaction, id: PackageId) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    // Whoever had a grant on it has fewer now; edges must not go on with what they cached.
+    sqlx::query!(
+        "update customer set revision = nextval('revision')
+         where tenant_id = $1 and id in (select customer_id from access_grant where tenant_id = $1 and package_id = $2)",
+        tenant,
+        id.0
+    )
+    .execute(transaction.connection())
+    .await?;
+    sqlx::query!("delete from package where tenant_id = $1 and id = $2", tenant, id.0)
+        .execute(transaction.connection())
+        .await?;
+    Ok(())
+}
+
+/// What a sync has to know of a package before it begins.
+#[derive(Debug, Clone)]
+pub struct SyncState {
+    /// Its name.
+    pub name: PackageName,
+    /// Where it is read from.
+    pub repository_url: Option<String>,
+    /// The default branch at the last whole sync.
+    pub default_branch: Option<String>,
+    /// Digest of the ref listing at the last whole sync.
+    pub refs_digest: Option<String>,
+    /// Whether a whole sync has ever ended: then what is new is dated now.
+    pub synced_before: bool,
+}
+
+/// What a sync has to know of a package before it begins; none when it is gone.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn sync_state(transaction: &mut TenantTransaction, id: PackageId) -> Result<Option<SyncState>, StoreError> {
+    let tenant = transaction.tenant().0;
+    let row = sqlx::query!(
+        "select name, repository_url, default_branch, refs_digest, first_synced_at from package where tenant_id = $1 and id = $2",
+        tenant,
+        id.0
+    )
+    .fetch_optional(transaction.connection())
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(SyncState {
+        name: PackageName::parse(&row.name).map_err(|error| StoreError::inconsistent("package", error))?,
+        repository_url: row.repository_url,
+        default_branch: row.default_branch,
+        refs_digest: row.refs_digest,
+        synced_before: row.first_synced_at.is_some(),
+    }))
+}
+
+/// Notes that a whole sync ended.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn synced(
+    transaction: &mut TenantTransaction,
+    id: PackageId,
+    default_branch: Option<&str>,
+    refs_digest: Option<&str>,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    sqlx::query!(
+        "update package set default_branch = coalesce($3, default_branch), refs_digest = coalesce($4, refs_digest)
+              , first_synced_at = coalesce(first_synced_at, $5), synced_at = $5, sync_error = null
+         where tenant_id = $1 and id = $2",
+        tenant,
+        id.0,
+        default_branch,
+        refs_digest,
+        at
+    )
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}
+
+/// Notes why a sync failed.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn sync_failed(transaction: &mut TenantTransaction, id: PackageId, error: &str) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    sqlx::query!("update package set sync_error = $3 where tenant_id = $1 and id = $2", tenant, id.0, error)
+        .execute(transaction.connection())
+        .await?;
+    Ok(())
+}
+
+/// Which of `names` are packages of the tenant.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn existing(transaction: &mut TenantTransaction, names: &[String]) -> Result<Vec<String>, StoreError> {
+    let tenant = transaction.tenant().0;
+    Ok(sqlx::query_scalar!("select name from package where tenant_id = $1 and name = any($2)", tenant, names)
+        .fetch_all(transaction.connection())
+        .await?)
+}

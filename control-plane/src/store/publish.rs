@@ -1,0 +1,290 @@
+//! How versions come into being: what a sync found is written here, each piece whole.
+//!
+//! A version row always points to a stored dist, so that metadata and bytes cannot disagree. The bytes of a reference and the
+//! time of its first sight never change once written.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use crate::domain::id::{PackageId, VersionId};
+use crate::store::{StoreError, TenantTransaction};
+
+/// A version that a sync found.
+#[derive(Debug, Clone)]
+pub struct FoundVersion {
+    /// As compared.
+    pub normalized: String,
+    /// As written.
+    pub pretty: String,
+    /// Its stability.
+    pub stability: String,
+    /// From a branch, whose reference may move; else from a tag, whose reference may not.
+    pub branch: bool,
+    /// The ref it comes from.
+    pub ref_name: String,
+    /// Whether it is the default branch.
+    pub default_branch: bool,
+    /// Further normalized names.
+    pub aliases: Vec<String>,
+    /// The version object of the p2 file.
+    pub metadata: Value,
+    /// The commit.
+    pub reference: String,
+    /// When the reference counts as published, unless it was seen before.
+    pub published_at: DateTime<Utc>,
+    /// SHA-256 of the stored dist.
+    pub dist_sha256: String,
+}
+
+/// What became of a found version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// It is new.
+    Added,
+    /// It shows another commit, or other metadata, than before.
+    Updated,
+    /// It was there already.
+    Same,
+    /// It is a stable version that would move to another commit: refused, the old bytes stay.
+    Moved,
+}
+
+/// A version as it is published now.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Id.
+    pub id: VersionId,
+    /// As written.
+    pub pretty: String,
+    /// The commit shown.
+    pub reference: String,
+    /// From a branch.
+    pub branch: bool,
+    /// The ref it comes from.
+    pub ref_name: String,
+}
+
+/// What is published of a package, by normalized version.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn standing(
+    transaction: &mut TenantTransaction,
+    package: PackageId,
+) -> Result<BTreeMap<String, Standing>, StoreError> {
+    let tenant = transaction.tenant().0;
+    let rows = sqlx::query!(
+        "select id, normalized, pretty, reference, kind, ref_name from version where tenant_id = $1 and package_id = $2",
+        tenant,
+        package.0
+    )
+    .fetch_all(transaction.connection())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let standing = Standing {
+                id: VersionId(row.id),
+                pretty: row.pretty,
+                reference: row.reference,
+                branch: row.kind == "branch",
+                ref_name: row.ref_name,
+            };
+            (row.normalized, standing)
+        })
+        .collect())
+}
+
+/// Writes one found version. The package must have been touched in this transaction, and the dist be stored.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn version(
+    transaction: &mut TenantTransaction,
+    package: PackageId,
+    name: &str,
+    found: &FoundVersion,
+) -> Result<Published, StoreError> {
+    let tenant = transaction.tenant().0;
+    let kind = if found.branch { "branch" } else { "tag" };
+    let before = sqlx::query!(
+        "select id, reference, kind, metadata from version where tenant_id = $1 and package_id = $2 and normalized = $3",
+        tenant,
+        package.0,
+        found.normalized
+    )
+    .fetch_optional(transaction.connection())
+    .await?;
+    let (id, outcome) = match before {
+        Some(row) if row.kind == "tag" && row.reference != found.reference => return Ok(Published::Moved),
+        Some(row) if row.reference == found.reference && row.metadata == found.metadata => (row.id, Published::Same),
+        Some(row) => (row.id, Published::Updated),
+        None => (VersionId::new().0, Published::Added),
+    };
+    sqlx::query!(
+        "insert into version (tenant_id, id, package_id, normalized, pretty, stability, kind, ref_name, default_branch, aliases, metadata, reference)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         on conflict (tenant_id, id) do update
+         set pretty = $5, stability = $6, kind = $7, ref_name = $8, default_branch = $9, aliases = $10, metadata = $11, reference = $12
+           , updated_at = now()",
+        tenant,
+        id,
+        package.0,
+        found.normalized,
+        found.pretty,
+        found.stability,
+        kind,
+        found.ref_name,
+        found.default_branch,
+        &found.aliases,
+        found.metadata,
+        found.reference
+    )
+    .execute(transaction.connection())
+    .await?;
+    reference(transaction, VersionId(id), name, found).await?;
+    Ok(outcome)
+}
+
+async fn reference(
+    transaction: &mut TenantTransaction,
+    version: VersionId,
+    name: &str,
+    found: &FoundVersion,
+) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    let published_at = sqlx::query_scalar!(
+        "insert into publication (tenant_id, package_name, normalized, reference, published_at) values ($1, $2, $3, $4, $5)
+         on conflict (tenant_id, package_name, normalized, reference) do update set published_at = publication.published_at
+         returning published_at",
+        tenant,
+        name,
+        found.normalized,
+        found.reference,
+        found.published_at
+    )
+    .fetch_one(transaction.connection())
+    .await?;
+    sqlx::query!(
+        "insert into version_reference (tenant_id, version_id, reference, published_at, dist_sha256) values ($1, $2, $3, $4, $5)
+         on conflict (tenant_id, version_id, reference) do nothing",
+        tenant,
+        version.0,
+        found.reference,
+        published_at,
+        found.dist_sha256
+    )
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}
+
+/// Takes a version away whose branch is gone.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn remove(transaction: &mut TenantTransaction, version: VersionId) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    sqlx::query!("delete from version where tenant_id = $1 and id = $2", tenant, version.0)
+        .execute(transaction.connection())
+        .await?;
+    Ok(())
+}
+
+/// What a sync made of a ref.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettledRef {
+    /// Its full name; what cannot be printed is escaped.
+    pub name: String,
+    /// The object it points to.
+    pub oid: String,
+    /// The version it gives.
+    pub normalized: Option<String>,
+    /// Whether it was the default branch.
+    pub default_branch: bool,
+    /// Why it is no version, for programs.
+    pub skip_code: Option<String>,
+    /// Why it is no version, for people.
+    pub skip_reason: Option<String>,
+}
+
+/// What the last sync made of each ref, in order of names.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn settled_refs(
+    transaction: &mut TenantTransaction,
+    package: PackageId,
+) -> Result<Vec<SettledRef>, StoreError> {
+    let tenant = transaction.tenant().0;
+    Ok(sqlx::query_as!(
+        SettledRef,
+        r#"select name, oid, normalized, default_branch, skip_code, skip_reason
+           from git_ref where tenant_id = $1 and package_id = $2 order by name collate "C""#,
+        tenant,
+        package.0
+    )
+    .fetch_all(transaction.connection())
+    .await?)
+}
+
+/// Notes what became of refs.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn settle_refs(
+    transaction: &mut TenantTransaction,
+    package: PackageId,
+    refs: &[SettledRef],
+) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    let names: Vec<String> = refs.iter().map(|one| one.name.clone()).collect();
+    let oids: Vec<String> = refs.iter().map(|one| one.oid.clone()).collect();
+    let normalized: Vec<Option<String>> = refs.iter().map(|one| one.normalized.clone()).collect();
+    let default: Vec<bool> = refs.iter().map(|one| one.default_branch).collect();
+    let codes: Vec<Option<String>> = refs.iter().map(|one| one.skip_code.clone()).collect();
+    let reasons: Vec<Option<String>> = refs.iter().map(|one| one.skip_reason.clone()).collect();
+    sqlx::query!(
+        "insert into git_ref (tenant_id, package_id, name, oid, normalized, default_branch, skip_code, skip_reason)
+         select $1, $2, f.name, f.oid, f.normalized, f.default_branch, f.skip_code, f.skip_reason
+         from unnest($3::text[], $4::text[], $5::text[], $6::bool[], $7::text[], $8::text[])
+              as f (name, oid, normalized, default_branch, skip_code, skip_reason)
+         on conflict (tenant_id, package_id, name) do update
+         set oid = excluded.oid, normalized = excluded.normalized, default_branch = excluded.default_branch
+           , skip_code = excluded.skip_code, skip_reason = excluded.skip_reason",
+        tenant,
+        package.0,
+        &names,
+        &oids,
+        &normalized as &[Option<String>],
+        &default,
+        &codes as &[Option<String>],
+        &reasons as &[Option<String>]
+    )
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}
+
+/// Forgets the refs that are not among `names`.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn forget_other_refs(
+    transaction: &mut TenantTransaction,
+    package: PackageId,
+    names: &[String],
+) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    sqlx::query!(
+        "delete from git_ref where tenant_id = $1 and package_id = $2 and name <> all($3)",
+        tenant,
+        package.0,
+        names
+    )
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! Tenants. Made and listed across tenants; their settings are their own.
+
+use cargoman_edge_protocol::TenantId;
+use uuid::Uuid;
+
+use crate::domain::tenant::{Settings, Tenant};
+use crate::store::{Page, StoreError, System, TenantTransaction};
+
+struct Row {
+    id: Uuid,
+    slug: String,
+    name: String,
+    is_default: bool,
+    status: String,
+    status_reason: Option<String>,
+    created_at: chrono::DateTime<chrono::Utc>,
+}
+
+impl From<Row> for Tenant {
+    fn from(row: Row) -> Self {
+        Self {
+            id: TenantId(row.id),
+            slug: row.slug,
+            name: row.name,
+            is_default: row.is_default,
+            status: row.status,
+            status_reason: row.status_reason,
+            created_at: row.created_at,
+        }
+    }
+}
+
+impl System {
+    /// Makes a tenant. Conflicts with `tenant_slug_taken`, `tenant_one_default`.
+    ///
+    /// # Errors
+    /// When the slug is taken or the database refuses.
+    pub async fn insert_tenant(&self, slug: &str, name: &str, is_default: bool) -> Result<Tenant, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let row = sqlx::query_as!(
+            Row,
+            "insert into tenant (id, slug, name, is_default) values ($1, $2, $3, $4)
+             returning id, slug, name, is_default, status, status_reason, created_at",
+            Uuid::now_v7(),
+            slug,
+            name,
+            is_default
+        )
+        .fetch_one(&mut *transaction)
+        .await?;
+        sqlx::query!(
+            "insert into audit (tenant_id, actor, action, subject) values ($1, 'root', 'tenant.create', $2)",
+            row.id,
+            slug
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(row.into())
+    }
+
+    /// The tenant of that slug.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn tenant_by_slug(&self, slug: &str) -> Result<Option<Tenant>, StoreError> {
+        let row = sqlx::query_as!(
+            Row,
+            "select id, slug, name, is_default, status, status_reason, created_at from tenant where slug = $1",
+            slug
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(Into::into))
+    }
+
+    /// The tenant of that id.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn tenant_by_id(&self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
+        let row = sqlx::query_as!(
+            Row,
+            "select id, slug, name, is_default, status, status_reason, created_at from tenant where id = $1",
+            id.0
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(Into::into))
+    }
+
+    /// The tenant that answers on hosts that are no one else's.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn default_tenant(&self) -> Result<Option<Tenant>, StoreError> {
+        let row = sqlx::query_as!(
+            Row,
+            "select id, slug, name, is_default, status, status_reason, created_at from tenant where is_default"
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(Into::into))
+    }
+
+    /// Tenants by slug, and how many there are.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn tenants(&self, page: Page) -> Result<(Vec<Tenant>, i64), StoreError> {
+        let rows = sqlx::query_as!(
+            Row,
+            "select id, slug, name, is_default, status, status_reason, created_at from tenant order by slug limit $1 offset $2",
+            page.limit,
+            page.offset
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let total = sqlx::query_scalar!(r#"select count(*) as "count!" from tenant"#).fetch_one(&self.pool).await?;
+        Ok((rows.into_iter().map(Into::into).collect(), total))
+    }
+}
+
+/// Suspends the tenant or takes the suspension back.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn set_status(
+    transaction: &mut TenantTransaction,
+    status: &str,
+    reason: Option<&str>,
+) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    sqlx::query!(
+        "update tenant set status = $2, status_reason = $3, revision = nextval('revision') where id = $1",
+        tenant,
+        status,
+        reason
+    )
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}
+
+/// Renames the tenant.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn rename(transaction: &mut TenantTransaction, name: &str) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    sqlx::query!("update tenant set name = $2, revision = nextval('revision') where id = $1", tenant, name)
+        .execute(transaction.connection())
+        .await?;
+    Ok(())
+}
+
+/// The tenant's choices.
+///
+/// # Errors
+/// When the database refuses or the stored choices cannot be read.
+pub async fn settings(transaction: &mut TenantTransaction) -> Result<Settings, StoreError> {
+    let tenant = transaction.tenant().0;
+    let row = sqlx::query_scalar!("select settings from tenant where id = $1", tenant)
+        .fetch_one(transaction.connection())
+        .await?;
+    serde_json::from_value(row).map_err(|error| StoreError::inconsistent("tenant", error))
+}
+
+/// Replaces the tenant's choices.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn set_settings(transaction: &mut TenantTransaction, settings: &Settings) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    let value = serde_json::to_value(settings).map_err(|error| StoreError::inconsistent("tenant", error))?;
+    sqlx::query!("update tenant set settings = $2, revision = nextval('revision') where id = $1", tenant, value)
+        .execute(transaction.connection())
+        .await?;
+    Ok(())
+}
+
+/// Gives the tenant a new revision: something that edges know of it changed.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn touch(transaction: &mut TenantTransaction) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    sqlx::query!("update tenant set revision = nextval('revision') where id = $1", tenant)
+        .execute(transaction.connection())
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! The one way in which a tenant's facts are read and written.
+//!
+//! It names the tenant to the database, so that row level security shows that tenant's rows and no others, and it takes along
+//! what must never be forgotten: the outbox entry for the edges and the audit entry. It must never be opened without a tenant.
+
+use cargoman_edge_protocol::{Change, TenantId};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use crate::store::{Database, StoreError};
+
+/// Who does something, for the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// The holder of the `ADMIN_TOKEN`.
+    Root,
+    /// The registry itself: a job.
+    Job(String),
+    /// The program at its start: the demo tenant.
+    Setup,
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Root => f.write_str("root"),
+            Self::Job(id) => write!(f, "job:{id}"),
+            Self::Setup => f.write_str("setup"),
+        }
+    }
+}
+
+/// An open transaction of one tenant. Dropped without [`commit`](Self::commit), it changes nothing.
+#[derive(Debug)]
+pub struct TenantTransaction {
+    inner: sqlx::Transaction<'static, sqlx::Postgres>,
+    tenant: TenantId,
+    actor: Actor,
+}
+
+impl TenantTransaction {
+    /// Opens a transaction as `tenant`.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn begin(database: &Database, tenant: TenantId, actor: Actor) -> Result<Self, StoreError> {
+        let mut inner = database.app.begin().await?;
+        sqlx::query!("select set_config('cargoman.tenant', $1, true) as set", tenant.0.to_string())
+            .fetch_one(&mut *inner)
+            .await?;
+        Ok(Self { inner, tenant, actor })
+    }
+
+    /// Whose rows it sees.
+    #[must_use]
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// Makes everything done visible, all at once.
+    ///
+    /// # Errors
+    /// When the database refuses; then nothing was done.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.inner.commit().await?)
+    }
+
+    /// Notes for the edges what changed. Numbered after commit.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn changed(&mut self, change: &Change) -> Result<(), StoreError> {
+        let keys = serde_json::to_value(change).map_err(|error| StoreError::inconsistent("outbox", error))?;
+        sqlx::query!(
+            "insert into outbox (tenant_id, kind, keys) values ($1, $2, $3)",
+            self.tenant.0,
+            change.kind(),
+            keys
+        )
+        .execute(&mut *self.inner)
+        .await?;
+        Ok(())
+    }
+
+    /// Notes who did what to whom. `detail` must hold no secret.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn audit(&mut self, action: &str, subject: &str, detail: Value) -> Result<(), StoreError> {
+        sqlx::query!(
+            "insert into audit (tenant_id, actor, action, subject, detail) values ($1, $2, $3, $4, $5)",
+            self.tenant.0,
+            self.actor.to_string(),
+            action,
+            subject,
+            detail
+        )
+        .execute(&mut *self.inner)
+        .await?;
+        Ok(())
+    }
+
+    /// The connection, for the files of this folder alone.
+    pub(super) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.inner
+    }
+}
