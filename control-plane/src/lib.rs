@@ -1,1 +1,3 @@
-//! (to be written)
+//! The control plane: owns every fact, syncs git, serves the APIs.
+
+pub mod git;

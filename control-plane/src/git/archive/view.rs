@@ -1,0 +1,158 @@
+//! Decides which entries of a commit's tree go into its archive: what `git archive` would show, with names that are safe.
+//!
+//! Folders appear when something inside them does; a submodule appears as an empty folder; an ignored folder hides all it holds.
+//! Equal subtrees of many commits are looked at once.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use git2::Oid;
+
+use super::super::attributes::{AttributeFile, AttributeStack};
+use super::super::object::{ObjectError, Objects, TreeEntry};
+use super::super::text::printable;
+use super::{ArchiveError, name};
+
+const DEEPEST: usize = 128;
+
+/// One entry of an archive.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Path from the root; ends in a slash for a folder.
+    pub(super) path: String,
+    pub(super) kind: EntryKind,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum EntryKind {
+    Folder,
+    /// A file or symbolic link: its mode in the archive and its content.
+    Blob(u32, Oid),
+}
+
+/// Views of trees, remembered.
+pub(super) struct Views<'a, 'mirror> {
+    objects: &'a Objects<'mirror>,
+    most_entries: usize,
+    stacks: RefCell<Vec<AttributeStack>>,
+    /// By the stack outside, the folder and the file.
+    stack_ids: RefCell<HashMap<(usize, Vec<u8>, Oid), usize>>,
+    files: RefCell<HashMap<(Oid, bool), Rc<AttributeFile>>>,
+    seen: RefCell<HashMap<(usize, Vec<u8>, Oid), View>>,
+}
+
+type View = Rc<[Rc<Entry>]>;
+
+impl<'a, 'mirror> Views<'a, 'mirror> {
+    pub(super) fn new(objects: &'a Objects<'mirror>, most_entries: usize) -> Self {
+        let stacks = RefCell::new(vec![AttributeStack::default()]);
+        Self {
+            objects,
+            most_entries,
+            stacks,
+            stack_ids: RefCell::default(),
+            files: RefCell::default(),
+            seen: RefCell::default(),
+        }
+    }
+
+    /// The entries of a root tree, in byte order of their paths.
+    pub(super) fn root(&self, tree: Oid) -> Result<View, ArchiveError> {
+        self.folder(tree, b"", 0, 0)
+    }
+
+    /// The entries below a folder; `path` is empty or ends in a slash.
+    fn folder(&self, tree: Oid, path: &[u8], outside: usize, depth: usize) -> Result<View, ArchiveError> {
+        let key = (outside, path.to_vec(), tree);
+        if let Some(known) = self.seen.borrow().get(&key) {
+            return Ok(Rc::clone(known));
+        }
+        if depth > DEEPEST {
+            return Err(ArchiveError::Limit(format!("has folders nested deeper than {DEEPEST}")));
+        }
+        let entries = self.objects.tree(tree)?;
+        let stack_id = self.stack_id(&entries, path, outside)?;
+        let stack = self.stacks.borrow().get(stack_id).cloned().unwrap_or_default();
+        let mut out = Vec::new();
+        for entry in entries.iter() {
+            self.entry(entry, path, &stack, stack_id, depth, &mut out)?;
+            if out.len() > self.most_entries {
+                return Err(ArchiveError::Limit(format!("has more than {} entries", self.most_entries)));
+            }
+        }
+        let view: View = out.into();
+        self.seen.borrow_mut().insert(key, Rc::clone(&view));
+        Ok(view)
+    }
+
+    fn entry(
+        &self,
+        entry: &TreeEntry,
+        folder: &[u8],
+        stack: &AttributeStack,
+        stack_id: usize,
+        depth: usize,
+        out: &mut Vec<Rc<Entry>>,
+    ) -> Result<(), ArchiveError> {
+        let mut path = [folder, &entry.name].concat();
+        let file_type = entry.mode & 0o170_000;
+        let is_folder = matches!(file_type, 0o040_000 | 0o160_000);
+        if stack.ignores(&path, is_folder) {
+            return Ok(());
+        }
+        name::check_part(&entry.name)
+            .and_then(|()| name::check_length(&path))
+            .map_err(|clause| ArchiveError::Name(clause, printable(&path)))?;
+        if is_folder {
+            path.push(b'/');
+        }
+        let text = String::from_utf8_lossy(&path).into_owned();
+        let kind = match file_type {
+            0o040_000 => {
+                let below = self.folder(entry.oid, &path, stack_id, depth + 1)?;
+                if !below.is_empty() {
+                    out.push(Rc::new(Entry { path: text, kind: EntryKind::Folder }));
+                    out.extend(below.iter().cloned());
+                }
+                return Ok(());
+            }
+            0o160_000 => EntryKind::Folder,
+            0o120_000 => EntryKind::Blob(0o120_777, entry.oid),
+            0o100_000 if entry.mode & 0o100 != 0 => EntryKind::Blob(0o100_755, entry.oid),
+            0o100_000 => EntryKind::Blob(0o100_644, entry.oid),
+            _ => return Err(ArchiveError::Name("an entry of unknown kind", text)),
+        };
+        out.push(Rc::new(Entry { path: text, kind }));
+        Ok(())
+    }
+
+    /// The attribute stack inside a folder. Only a regular file counts as an attribute file.
+    fn stack_id(&self, entries: &[TreeEntry], path: &[u8], outside: usize) -> Result<usize, ObjectError> {
+        let Some(entry) =
+            entries.iter().find(|entry| entry.name == b".gitattributes" && entry.mode & 0o170_000 == 0o100_000)
+        else {
+            return Ok(outside);
+        };
+        let key = (outside, path.to_vec(), entry.oid);
+        if let Some(known) = self.stack_ids.borrow().get(&key) {
+            return Ok(*known);
+        }
+        let file = self.attribute_file(entry.oid, path.is_empty())?;
+        let mut stacks = self.stacks.borrow_mut();
+        let stack = stacks.get(outside).cloned().unwrap_or_default().with(path, file);
+        stacks.push(stack);
+        let id = stacks.len() - 1;
+        self.stack_ids.borrow_mut().insert(key, id);
+        Ok(id)
+    }
+
+    fn attribute_file(&self, oid: Oid, root: bool) -> Result<Rc<AttributeFile>, ObjectError> {
+        if let Some(known) = self.files.borrow().get(&(oid, root)) {
+            return Ok(Rc::clone(known));
+        }
+        let file = Rc::new(self.objects.blob(oid, |content| AttributeFile::parse(content, root))?);
+        self.files.borrow_mut().insert((oid, root), Rc::clone(&file));
+        Ok(file)
+    }
+}

@@ -1,0 +1,21 @@
+//! Decides what a git repository holds for Composer: which refs are versions, what each version says, and the exact bytes of
+//! its dist.
+//!
+//! The work is done in a child process (`cargoman git-worker`, [`worker`]): C code and hostile repositories cannot crash, stop or
+//! slow what serves. [`child`] is the parent's side of the pipe, [`protocol`] what travels through it. This module must never
+//! write to the database, never run the `git` program, and never check out a tree.
+
+pub mod address;
+mod archive;
+mod attributes;
+pub mod child;
+mod failure;
+mod mirror;
+mod object;
+mod plan;
+pub mod protocol;
+mod refs;
+mod text;
+mod transport;
+pub mod url;
+pub mod worker;

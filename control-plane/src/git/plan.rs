@@ -1,0 +1,428 @@
+//! Decides which refs become which versions, as Composer's own reading of a repository does (`VcsRepository`): tags and branches
+//! are normalised, the default branch names the package, a `version` key must agree with its tag, the first ref in byte order
+//! wins a version. Whatever is wrong with one ref is written down as its reason and concerns nothing else.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use cargoman_composer::manifest::{Manifest, ManifestError};
+use cargoman_composer::name::PackageName;
+use cargoman_composer::stability::Stability;
+use cargoman_composer::version::{self, TagVersion, Version, branch_version, tag_version};
+use git2::Oid;
+
+use super::failure::Result;
+use super::object::{Commit, ObjectError, Objects, Peeled};
+use super::protocol::{Failed, FailureCode, Kind, Known, Limits, Outcome, SkipCode, Skipped};
+use super::refs::{self, RemoteRef};
+use super::text::{hex, printable};
+
+/// A ref that becomes a version, once its dist is made.
+pub(super) struct Planned {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) oid: Oid,
+    pub(super) commit: Commit,
+    pub(super) tagged_at: Option<i64>,
+    pub(super) pretty: String,
+    pub(super) version: Version,
+    pub(super) default_branch: bool,
+    pub(super) manifest: Rc<Manifest>,
+}
+
+/// Why a ref gives no version.
+pub(super) struct Reason {
+    code: SkipCode,
+    text: String,
+}
+
+impl Reason {
+    fn new(code: SkipCode, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+}
+
+impl From<ObjectError> for Reason {
+    fn from(error: ObjectError) -> Self {
+        let code = match error {
+            ObjectError::Unreadable { .. } => SkipCode::UnreadableObject,
+            ObjectError::Malformed { .. } => SkipCode::Archive,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// The event for a ref that gives no version.
+pub(super) fn skipped(name: &[u8], oid: Oid, code: SkipCode, reason: impl Into<String>) -> Skipped {
+    let shown = printable(name);
+    let name_hex = (shown.as_bytes() != name).then(|| hex(name));
+    Skipped { name: shown, name_hex, oid: oid.to_string(), code, reason: reason.into() }
+}
+
+/// Reads manifests, each distinct one once.
+pub(super) struct Reader<'a, 'mirror> {
+    objects: &'a Objects<'mirror>,
+    most_bytes: usize,
+    manifests: HashMap<Oid, std::result::Result<Rc<Manifest>, String>>,
+    /// What is wrong with the `name` of manifests that are otherwise good.
+    bad_names: HashMap<Oid, String>,
+}
+
+impl<'a, 'mirror> Reader<'a, 'mirror> {
+    pub(super) fn new(objects: &'a Objects<'mirror>, limits: &Limits) -> Self {
+        Self { objects, most_bytes: limits.manifest_bytes, manifests: HashMap::new(), bad_names: HashMap::new() }
+    }
+
+    fn commit(&self, oid: Oid) -> std::result::Result<(Commit, Option<i64>), Reason> {
+        match self.objects.peel(oid)? {
+            Peeled::Commit(commit, tagged_at) => Ok((commit, tagged_at)),
+            Peeled::Other(what) => {
+                Err(Reason::new(SkipCode::NotACommit, format!("it points to {what}, not to a commit")))
+            }
+        }
+    }
+
+    /// composer.json in a commit's root folder, and its blob. Links are not followed.
+    fn manifest(&mut self, commit: &Commit) -> std::result::Result<(Rc<Manifest>, Oid), Reason> {
+        let tree = self.objects.tree(commit.tree)?;
+        let entry = tree.iter().find(|entry| entry.name == b"composer.json");
+        let entry =
+            entry.ok_or_else(|| Reason::new(SkipCode::NoManifest, "there is no composer.json in its root folder"))?;
+        if entry.mode & 0o170_000 != 0o100_000 {
+            return Err(Reason::new(SkipCode::BadManifest, "composer.json is not a regular file"));
+        }
+        if !self.manifests.contains_key(&entry.oid) {
+            let parsed = self.parse(entry.oid)?;
+            self.manifests.insert(entry.oid, parsed);
+        }
+        match self.manifests.get(&entry.oid) {
+            Some(Ok(manifest)) => Ok((Rc::clone(manifest), entry.oid)),
+            Some(Err(text)) => Err(Reason::new(SkipCode::BadManifest, text)),
+            None => Err(Reason::new(SkipCode::BadManifest, "composer.json was not read")),
+        }
+    }
+
+    /// All versions take the bound name, so a name that Composer would refuse (`Acme/Pay` in an old tag) is no fault of theirs.
+    fn parse(&mut self, oid: Oid) -> std::result::Result<std::result::Result<Rc<Manifest>, String>, Reason> {
+        if self.objects.blob_size(oid)? > self.most_bytes as u64 {
+            return Ok(Err(format!("composer.json is larger than {} KiB", self.most_bytes >> 10)));
+        }
+        let parsed = self.objects.blob(oid, |content| match Manifest::parse(content) {
+            Err(ManifestError::Field { field, reason }) if field == "name" => {
+                (parse_without_name(content), Some(reason))
+            }
+            parsed => (parsed, None),
+        });
+        let (parsed, bad_name) = parsed?;
+        if let Some(reason) = bad_name {
+            self.bad_names.insert(oid, reason);
+        }
+        Ok(parsed.map(Rc::new).map_err(|error| error.to_string()))
+    }
+
+    /// The name that all versions are published under. The first sync takes it from the default branch; later ones hold to it.
+    ///
+    /// # Errors
+    /// When the default branch says another name than the bound one; and, while nothing is bound, when it says none.
+    pub(super) fn head(&mut self, default_branch: &RemoteRef, bound: Option<&PackageName>) -> Result<PackageName> {
+        let branch = printable(&default_branch.name);
+        let branch = refs::short(&branch);
+        let manifest = self.commit(default_branch.oid).and_then(|(commit, _)| self.manifest(&commit));
+        let manifest = match (manifest, bound) {
+            (Ok((manifest, oid)), _) => match self.bad_names.get(&oid) {
+                Some(reason) => {
+                    let message = format!("composer.json on the default branch `{branch}`: `name` {reason}");
+                    return Err(Failed::new(FailureCode::Name, message, "correct `name` in it"));
+                }
+                None => manifest,
+            },
+            // The branch itself is skipped with its reason; releases do not depend on it any more.
+            (Err(_), Some(bound)) => return Ok(bound.clone()),
+            (Err(reason), None) => return Err(head_failure(branch, &reason)),
+        };
+        let found = match (&manifest.name, bound) {
+            (Some(name), _) => name,
+            (None, Some(bound)) => return Ok(bound.clone()),
+            (None, None) => {
+                let message = format!("composer.json on the default branch `{branch}` has no `name`");
+                return Err(Failed::new(FailureCode::Name, message, "add `\"name\": \"vendor/package\"` to it"));
+            }
+        };
+        let name = PackageName::parse(found).map_err(|error| {
+            let message = format!("composer.json on the default branch `{branch}`: {error}");
+            Failed::new(FailureCode::Name, message, "correct `name` in it")
+        })?;
+        match bound {
+            Some(bound) if *bound != name => Err(Failed::new(
+                FailureCode::Name,
+                format!(
+                    "the default branch `{branch}` now says the package's name is `{name}`, but it is bound to `{bound}`"
+                ),
+                "put the old name back, or add the repository as a new package",
+            )),
+            _ => Ok(name),
+        }
+    }
+}
+
+/// The content has been found to be an object without doubled keys.
+fn parse_without_name(content: &[u8]) -> std::result::Result<Manifest, ManifestError> {
+    let syntax = |error: serde_json::Error| ManifestError::Syntax { reason: error.to_string() };
+    let mut object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(content).map_err(syntax)?;
+    object.shift_remove("name");
+    Manifest::parse(&serde_json::to_vec(&object).map_err(syntax)?)
+}
+
+fn head_failure(branch: &str, reason: &Reason) -> Failed {
+    let (code, remedy) = match reason.code {
+        SkipCode::NoManifest => (FailureCode::NoManifest, "add a composer.json to the root folder of that branch"),
+        SkipCode::UnreadableObject => (FailureCode::UnreadableObject, "run `git fsck` on the repository and repair it"),
+        _ => (FailureCode::BadManifest, "correct it (`composer validate` finds most faults) and push"),
+    };
+    Failed::new(code, format!("default branch `{branch}`: {}", reason.text), remedy)
+}
+
+/// What a sync has to do.
+#[derive(Default)]
+pub(super) struct Plan {
+    /// Newest first: the newest stable tag, the default branch, other tags, other branches.
+    pub(super) versions: Vec<Planned>,
+    pub(super) skipped: Vec<Skipped>,
+}
+
+impl Plan {
+    /// Decides about every ref. `refs` have acceptable names and stand in byte order.
+    pub(super) fn make(
+        reader: &mut Reader<'_, '_>,
+        refs: &[RemoteRef],
+        default_branch: &RemoteRef,
+        known: &BTreeMap<String, Known>,
+        progress: &mut dyn FnMut(u64, u64) -> Result<()>,
+    ) -> Result<Self> {
+        let mut plan = Self::default();
+        let mut slots = Slots::default();
+        let mut ordered: Vec<(Rank, &RemoteRef, &str)> = refs
+            .iter()
+            .filter_map(|entry| std::str::from_utf8(&entry.name).ok().map(|name| (entry, name)))
+            .map(|(entry, name)| (rank(entry, name, default_branch, known), entry, name))
+            .collect();
+        ordered.sort_by_key(|(rank, ..)| *rank);
+        for ((_, entry, name), done) in ordered.iter().zip(0..) {
+            if done % 512 == 0 {
+                progress(done, refs.len() as u64)?;
+            }
+            let is_default = entry.name == default_branch.name;
+            match decide(reader, entry, name, is_default, known.get(*name), &mut slots) {
+                Decision::Settled => {}
+                Decision::Skip(reason) => plan.skipped.push(skipped(&entry.name, entry.oid, reason.code, reason.text)),
+                Decision::Publish(planned) => plan.versions.push(*planned),
+            }
+        }
+        plan.order();
+        Ok(plan)
+    }
+
+    fn order(&mut self) {
+        let newest = self.versions.iter().filter(|planned| planned.kind == Kind::Tag);
+        let newest =
+            newest.max_by_key(|planned| (planned.version.stability() == Stability::Stable, planned.version.clone()));
+        let newest = newest.map(|planned| planned.name.clone());
+        let group = |planned: &Planned| match planned.kind {
+            Kind::Tag if Some(&planned.name) == newest.as_ref() => 0,
+            Kind::Branch if planned.default_branch => 1,
+            Kind::Tag => 2,
+            Kind::Branch => 3,
+        };
+        self.versions.sort_by(|a, b| group(a).cmp(&group(b)).then_with(|| b.version.cmp(&a.version)));
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    DefaultBranch,
+    /// Published before: stays ahead of newcomers, even when it has moved.
+    Published,
+    Other,
+}
+
+fn rank(entry: &RemoteRef, name: &str, default_branch: &RemoteRef, known: &BTreeMap<String, Known>) -> Rank {
+    match known.get(name) {
+        _ if entry.name == default_branch.name => Rank::DefaultBranch,
+        Some(Known { outcome: Outcome::Version { .. }, .. }) => Rank::Published,
+        _ => Rank::Other,
+    }
+}
+
+enum Decision {
+    /// An earlier sync has settled it.
+    Settled,
+    Skip(Reason),
+    Publish(Box<Planned>),
+}
+
+fn decide(
+    reader: &mut Reader<'_, '_>,
+    entry: &RemoteRef,
+    name: &str,
+    is_default: bool,
+    known: Option<&Known>,
+    slots: &mut Slots,
+) -> Decision {
+    let Some(kind) = refs::kind(&entry.name) else { return Decision::Settled };
+    match known.filter(|known| known.oid == entry.oid.to_string()).map(|known| &known.outcome) {
+        Some(Outcome::Skipped { code }) if !code.may_pass() => return Decision::Settled,
+        Some(Outcome::Version { normalized, default_branch }) if *default_branch == is_default => {
+            return match slots.take(kind, &Version::from_normalized(normalized), name) {
+                Ok(()) => Decision::Settled,
+                Err(reason) => Decision::Skip(reason),
+            };
+        }
+        _ => {}
+    }
+    let planned = match kind {
+        Kind::Tag => plan_tag(reader, entry, name),
+        Kind::Branch => plan_branch(reader, entry, name, is_default),
+    };
+    match planned.and_then(|planned| slots.take(kind, &planned.version, name).map(|()| planned)) {
+        Ok(planned) => Decision::Publish(Box::new(planned)),
+        Err(reason) => Decision::Skip(reason),
+    }
+}
+
+fn plan_tag(reader: &mut Reader<'_, '_>, entry: &RemoteRef, name: &str) -> std::result::Result<Planned, Reason> {
+    let tag = tag_version(refs::short(name)).map_err(|error| Reason::new(SkipCode::NotAVersion, error.to_string()))?;
+    let (commit, tagged_at) = reader.commit(entry.oid)?;
+    let (manifest, _) = reader.manifest(&commit)?;
+    let TagVersion { pretty, version } = match &manifest.version {
+        Some(written) => by_version_key(written, &tag)?,
+        None => tag,
+    };
+    Ok(Planned {
+        name: name.to_owned(),
+        kind: Kind::Tag,
+        oid: entry.oid,
+        commit,
+        tagged_at,
+        pretty,
+        version,
+        default_branch: false,
+        manifest,
+    })
+}
+
+/// A `version` key must mean the tag's version (a `-dev` at its end does not count); its spelling is then what people see.
+fn by_version_key(written: &str, tag: &TagVersion) -> std::result::Result<TagVersion, Reason> {
+    let bare = without_dev(written);
+    match tag_version(bare) {
+        Ok(found) if found.version == tag.version => Ok(found),
+        _ => {
+            let text = format!(
+                "the tag says version {}, but `version` in composer.json says {}",
+                tag.version,
+                printable(written.as_bytes())
+            );
+            Err(Reason::new(SkipCode::VersionMismatch, text))
+        }
+    }
+}
+
+fn without_dev(text: &str) -> &str {
+    match text.len().checked_sub(3).and_then(|at| text.split_at_checked(at)) {
+        Some((head, tail)) if tail.eq_ignore_ascii_case("dev") => head.strip_suffix(['.', '-']).unwrap_or(head),
+        _ => text,
+    }
+}
+
+fn plan_branch(
+    reader: &mut Reader<'_, '_>,
+    entry: &RemoteRef,
+    name: &str,
+    default_branch: bool,
+) -> std::result::Result<Planned, Reason> {
+    let branch =
+        branch_version(refs::short(name)).map_err(|error| Reason::new(SkipCode::NotAVersion, error.to_string()))?;
+    let (commit, _) = reader.commit(entry.oid)?;
+    let (manifest, _) = reader.manifest(&commit)?;
+    let (pretty, version) = (branch.pretty, branch.version);
+    Ok(Planned {
+        name: name.to_owned(),
+        kind: Kind::Branch,
+        oid: entry.oid,
+        commit,
+        tagged_at: None,
+        pretty,
+        version,
+        default_branch,
+        manifest,
+    })
+}
+
+/// Who has taken which version. Two spellings that PHP's `version_compare` finds equal are one version.
+#[derive(Default)]
+struct Slots {
+    tags: BTreeMap<Version, String>,
+    branches: BTreeMap<Version, String>,
+}
+
+impl Slots {
+    fn take(&mut self, kind: Kind, version: &Version, name: &str) -> std::result::Result<(), Reason> {
+        let slots = match kind {
+            Kind::Tag => &mut self.tags,
+            Kind::Branch => &mut self.branches,
+        };
+        // Equal ones are neighbours in the order.
+        let neighbours = slots.range(version..).next().into_iter().chain(slots.range(..version).next_back());
+        let same = |other: &Version| match kind {
+            Kind::Tag => version::compare(other.normalized(), version.normalized()) == Ordering::Equal,
+            Kind::Branch => other == version,
+        };
+        if let Some((_, holder)) = neighbours.into_iter().find(|(other, _)| same(other)) {
+            let text = format!("`{}` already gives version {version}", refs::short(holder));
+            return Err(Reason::new(SkipCode::Duplicate, text));
+        }
+        slots.insert(version.clone(), name.to_owned());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_ref_per_version() {
+        let mut slots = Slots::default();
+        let mut take = |kind, text: &str, name: &str| {
+            slots.take(kind, &Version::from_normalized(text), name).map_err(|reason| reason.text)
+        };
+        assert_eq!(take(Kind::Tag, "1.0.0.0", "refs/tags/1.0.0"), Ok(()));
+        assert_eq!(take(Kind::Tag, "1.0.0.0", "refs/tags/v1.0.0"), Err("`1.0.0` already gives version 1.0.0.0".into()));
+        assert_eq!(
+            take(Kind::Tag, "01.0.0.0", "refs/tags/v01.0.0"),
+            Err("`1.0.0` already gives version 01.0.0.0".into())
+        );
+        assert_eq!(take(Kind::Tag, "1.0.0.0-beta1", "refs/tags/1.0.0b1"), Ok(()));
+        assert_eq!(take(Kind::Branch, "1.0.0.0", "refs/heads/1.0.0.0"), Ok(()));
+    }
+
+    /// Composer's `{[.-]?dev$}i` on the key and on its normal form.
+    #[test]
+    fn version_keys() {
+        let tag = tag_version("v1.2.0").unwrap();
+        for (written, pretty) in [
+            ("1.2.0", Some("1.2.0")),
+            ("1.2", Some("1.2")),
+            ("v1.2.0.0", Some("v1.2.0.0")),
+            ("1.2.0-dev", Some("1.2.0")),
+            ("1.2.0.DEV", Some("1.2.0")),
+            ("1.2.1", None),
+            ("1.2.0-beta1", None),
+            ("dev-main", None),
+            ("nonsense", None),
+            ("", None),
+        ] {
+            assert_eq!(by_version_key(written, &tag).ok().map(|found| found.pretty).as_deref(), pretty, "{written}");
+        }
+    }
+}

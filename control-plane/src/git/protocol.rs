@@ -1,0 +1,398 @@
+//! Decides what the control plane and its git worker say to each other: one [`Request`] as JSON on the worker's standard input,
+//! then [`Event`]s as JSON lines on its standard output. Nothing else is ever written there; logs go to standard error.
+//!
+//! The last line is `finished`, `unchanged` or `failed`. Versions announced before a `failed` are complete and may be kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What the worker is asked to do. Unknown keys are refused: both sides are the same program.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// What to do.
+    pub mode: Mode,
+    /// The repository as the operator gave it; checked again by [`super::url`].
+    pub repository_url: String,
+    /// Folder of the bare mirror, absolute; made when it does not exist. One worker at a time.
+    pub mirror: PathBuf,
+    /// Folder for dists, absolute and existing; each is named `<sha256>.zip`.
+    pub output: PathBuf,
+    /// Whether local paths, `file://` and plain http to loopback addresses may be used.
+    #[serde(default)]
+    pub allow_local: bool,
+    /// Host names, addresses and networks (CIDR) that may be reached although their addresses are not public.
+    #[serde(default)]
+    pub allowed_hosts: Vec<String>,
+    /// Ports that may be reached.
+    #[serde(default = "default_ports")]
+    pub allowed_ports: Vec<u16>,
+    /// Sent as Basic authentication to exactly the scheme, host and port of `repository_url`.
+    #[serde(default)]
+    pub credential: Option<Credential>,
+    /// Further root certificates as PEM text, for hosts with a private authority.
+    #[serde(default)]
+    pub root_certificates: Option<String>,
+    /// The package's name when an earlier sync has bound it.
+    #[serde(default)]
+    pub bound_name: Option<String>,
+    /// What the last complete sync saw. Left out, everything is looked at again.
+    #[serde(default)]
+    pub previous: Option<Previous>,
+    /// Refs that earlier syncs have settled, by full ref name: no work is done for them while they point to the same object.
+    #[serde(default)]
+    pub known: BTreeMap<String, Known>,
+    /// Bounds of this sync.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What the worker is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Everything: refs, versions, dists.
+    Sync,
+    /// Only the name in the default branch's composer.json: `head`, then `finished`.
+    Probe,
+}
+
+/// A user name and a password or token. Never logged: `Debug` shows neither.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Credential {
+    /// User name; many forges take any.
+    pub username: String,
+    /// Password or access token.
+    pub password: String,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credential(…)")
+    }
+}
+
+/// What the last complete sync saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Previous {
+    /// `refs_digest` of its `refs` event.
+    pub refs_digest: String,
+    /// Short name of the default branch then.
+    pub default_branch: String,
+}
+
+/// A settled ref.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Known {
+    /// The object the ref pointed to (for an annotated tag the tag object).
+    pub oid: String,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a ref.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Outcome {
+    /// A version was published from it.
+    Version {
+        /// Its normalised version: no other ref of the same kind may take it.
+        normalized: String,
+        /// Whether it was the default branch.
+        #[serde(default)]
+        default_branch: bool,
+    },
+    /// It was skipped.
+    Skipped {
+        /// Why. Reasons that may pass ([`SkipCode::may_pass`]) are looked at again.
+        code: SkipCode,
+    },
+}
+
+/// Bounds of a sync. Every default is what production uses.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Refs a remote may advertise.
+    pub refs: usize,
+    /// Bytes of a ref advertisement.
+    pub advertisement_bytes: u64,
+    /// Bytes of a received pack.
+    pub pack_bytes: u64,
+    /// Objects in a received pack.
+    pub pack_objects: usize,
+    /// Bytes of a composer.json.
+    pub manifest_bytes: usize,
+    /// Bytes of an archive's content, unpacked.
+    pub archive_bytes: u64,
+    /// Entries of an archive, folders included.
+    pub archive_entries: usize,
+    /// Seconds to connect.
+    pub connect_seconds: u64,
+    /// Seconds for all that is received from a remote.
+    pub network_seconds: u64,
+    /// Seconds for the whole sync; also the bound on processor time.
+    pub total_seconds: u64,
+    /// Slowest acceptable remote in bytes per second…
+    pub minimum_rate: u64,
+    /// …measured over so many seconds.
+    pub rate_seconds: u64,
+    /// Bytes of address space of the worker.
+    pub address_space_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            refs: 50_000,
+            advertisement_bytes: 16 << 20,
+            pack_bytes: 2 << 30,
+            pack_objects: 5_000_000,
+            manifest_bytes: 1 << 20,
+            archive_bytes: 256 << 20,
+            archive_entries: 50_000,
+            connect_seconds: 10,
+            network_seconds: 300,
+            total_seconds: 900,
+            minimum_rate: 1024,
+            rate_seconds: 30,
+            address_space_bytes: 4 << 30,
+        }
+    }
+}
+
+fn default_ports() -> Vec<u16> {
+    vec![443, 22]
+}
+
+/// One line of the worker's output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// How far it is; for people.
+    Progress {
+        /// What is being done.
+        phase: Phase,
+        /// Units done.
+        done: u64,
+        /// Units in all; 0 while unknown.
+        total: u64,
+    },
+    /// The refs are those of the previous sync: nothing was fetched or read. Last line.
+    Unchanged,
+    /// The package's name is decided.
+    Head {
+        /// The name all versions are published under.
+        name: String,
+        /// Short name of the default branch.
+        default_branch: String,
+    },
+    /// All branches and tags with acceptable names. Follows `head`.
+    Refs {
+        /// In byte order of the ref names.
+        refs: Vec<ListedRef>,
+        /// For [`Previous::refs_digest`]; covers refs with unacceptable names too.
+        refs_digest: String,
+    },
+    /// A ref that gives no version.
+    Skipped(Skipped),
+    /// A version whose dist is complete on disk.
+    Version(Box<Version>),
+    /// All refs are settled. Last line.
+    Finished,
+    /// The sync stopped. Last line.
+    Failed(Failed),
+}
+
+/// What is being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Asking the remote for its refs.
+    Listing,
+    /// Receiving objects.
+    Receiving,
+    /// Reading composer.json files.
+    Reading,
+    /// Writing dists.
+    Archiving,
+}
+
+/// A branch or tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedRef {
+    /// Full name, `refs/heads/…` or `refs/tags/…`.
+    #[serde(rename = "ref")]
+    pub name: String,
+    /// Object it points to: 40 hexadecimal digits.
+    pub oid: String,
+}
+
+/// A ref that gives no version, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Full name; what cannot be printed is escaped as `\u{…}` or `\x…`, long names are cut.
+    #[serde(rename = "ref")]
+    pub name: String,
+    /// The name's bytes in hexadecimal, when `name` is not exactly the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name_hex: Option<String>,
+    /// Object it points to.
+    pub oid: String,
+    /// For programs.
+    pub code: SkipCode,
+    /// For people; one sentence.
+    pub reason: String,
+}
+
+/// Why a ref gives no version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipCode {
+    /// The ref's name breaks git's rules, cannot be printed, or is too long.
+    RefName,
+    /// The name is no Composer version.
+    NotAVersion,
+    /// The tag points to no commit.
+    NotACommit,
+    /// There is no composer.json.
+    NoManifest,
+    /// composer.json is not acceptable.
+    BadManifest,
+    /// The key `version` says something else than the tag.
+    VersionMismatch,
+    /// Another ref already gives this version.
+    Duplicate,
+    /// An object cannot be read.
+    UnreadableObject,
+    /// The tree cannot be put into an archive, or breaks a limit.
+    Archive,
+}
+
+impl SkipCode {
+    /// Whether the reason may pass while the ref stays the same: it depends on other refs, on the mirror or on limits.
+    #[must_use]
+    pub const fn may_pass(self) -> bool {
+        matches!(self, Self::Duplicate | Self::UnreadableObject)
+    }
+}
+
+/// A version with a complete dist.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Version {
+    /// Full ref name.
+    #[serde(rename = "ref")]
+    pub name: String,
+    /// Tag or branch.
+    pub kind: Kind,
+    /// Object the ref points to (for an annotated tag the tag object).
+    pub oid: String,
+    /// The commit: Composer's reference.
+    pub commit: String,
+    /// The version as people write it.
+    pub pretty: String,
+    /// Composer's normal form.
+    pub normalized: String,
+    /// `stable`, `RC`, `beta`, `alpha` or `dev`.
+    pub stability: String,
+    /// Whether this is the default branch.
+    pub default_branch: bool,
+    /// Committer time, RFC 3339 UTC, between 1970 and the day after the sync.
+    pub time: String,
+    /// Tagger time of an annotated tag, bounded likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tagged_at: Option<String>,
+    /// The version object for Composer, without `dist` and `source`.
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// Names of required packages.
+    pub requires: BTreeSet<String>,
+    /// The archive.
+    pub dist: Dist,
+}
+
+/// Tag or branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// `refs/tags/…`
+    Tag,
+    /// `refs/heads/…`
+    Branch,
+}
+
+/// A finished zip archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dist {
+    /// 64 hexadecimal digits.
+    pub sha256: String,
+    /// 40 hexadecimal digits: Composer's `shasum`.
+    pub sha1: String,
+    /// Bytes.
+    pub size: u64,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Entries, folders included.
+    pub entries: usize,
+}
+
+/// Why a sync stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failed {
+    /// For programs.
+    pub code: FailureCode,
+    /// What happened; one sentence, without secrets.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// Why a sync stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureCode {
+    /// `repository_url` is not acceptable.
+    RepositoryUrl,
+    /// The request itself is not acceptable: a fault of the caller.
+    Request,
+    /// ssh, or a repository format, is not supported.
+    Unsupported,
+    /// The host cannot be reached, or answered with an error of its own.
+    Unreachable,
+    /// The address is not one that may be reached.
+    ForbiddenAddress,
+    /// The remote sent a redirect that is not followed.
+    Redirect,
+    /// The remote asks for another credential.
+    Authentication,
+    /// There is no such repository.
+    NotFound,
+    /// The answer is not git's protocol.
+    Protocol,
+    /// The repository has no branches and no tags.
+    Empty,
+    /// There is no default branch, or it does not exist.
+    NoDefaultBranch,
+    /// The default branch has no composer.json.
+    NoManifest,
+    /// The default branch's composer.json is not acceptable.
+    BadManifest,
+    /// The default branch's name disagrees with the bound one, or there is none.
+    Name,
+    /// An object that everything depends on cannot be read.
+    UnreadableObject,
+    /// A limit was reached; the message names it.
+    Limit,
+    /// Another worker holds the mirror.
+    Busy,
+    /// The machine: disk, memory, permissions.
+    Machine,
+    /// The worker stopped without an answer: killed, crashed or panicked.
+    Died,
+}

@@ -1,0 +1,353 @@
+//! Decides how the worker speaks HTTP with a git server: checked addresses, bounded time, bounded sizes, a credential that only
+//! the given scheme, host and port ever see, and redirects within that same origin for the first request only.
+
+use std::cell::Cell;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use reqwest::blocking::{Client, RequestBuilder, Response};
+use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, LOCATION};
+use url::Url;
+
+use super::super::address::AllowedHosts;
+use super::super::failure::Result;
+use super::super::protocol::{Credential, Failed, FailureCode, Limits, Request};
+use super::super::text::printable;
+use super::resolver::{CheckedResolver, ForbiddenAddress};
+
+const MOST_REDIRECTS: usize = 3;
+/// Some forges answer only what looks like git.
+const USER_AGENT: &str = concat!("git/2.0 (cargoman ", env!("CARGO_PKG_VERSION"), ")");
+/// How long one read may wait; the rate is checked on top.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A git server, asked over HTTP.
+pub(in crate::git) struct HttpRemote {
+    client: Client,
+    base: Url,
+    credential: Option<Credential>,
+    limits: Limits,
+    deadline: Instant,
+    /// Bytes of packs received so far, over all answers.
+    received: Arc<AtomicU64>,
+}
+
+impl HttpRemote {
+    /// A client for the repository at `base`, which has passed the rules for addresses.
+    pub(in crate::git) fn new(base: Url, request: &Request, allowed: AllowedHosts) -> Result<Self> {
+        let resolver = CheckedResolver { allowed, loopback: base.scheme() == "http" };
+        let limits = request.limits.clone();
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls(request.root_certificates.as_deref())?)
+            .dns_resolver(Arc::new(resolver))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .referer(false)
+            .user_agent(USER_AGENT)
+            .connect_timeout(Duration::from_secs(limits.connect_seconds))
+            .timeout(READ_TIMEOUT.min(Duration::from_secs(limits.network_seconds)))
+            .build()
+            .map_err(|error| Failed::machine("making the HTTP client", error))?;
+        let deadline = Instant::now() + Duration::from_secs(limits.network_seconds);
+        Ok(Self { client, base, credential: request.credential.clone(), limits, deadline, received: Arc::default() })
+    }
+
+    /// The repository's address, after redirects.
+    pub(in crate::git) fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// The body of `GET info/refs`. A redirect within the origin moves the repository's address for what follows.
+    pub(in crate::git) fn advertisement(&mut self) -> Result<Vec<u8>> {
+        for _ in 0..=MOST_REDIRECTS {
+            let mut url = self.address("info/refs");
+            url.set_query(Some("service=git-upload-pack"));
+            let response = self.send(self.client.get(url.clone()).header(CACHE_CONTROL, "no-cache"))?;
+            if response.status().is_redirection() {
+                self.base = redirected(&url, response.headers())?;
+                continue;
+            }
+            let response = self.check(response, "application/x-git-upload-pack-advertisement")?;
+            let mut body = Vec::new();
+            let bound = self.limits.advertisement_bytes;
+            let mut reader = Metered::new(response, self, None).take(bound + 1);
+            reader.read_to_end(&mut body).map_err(|error| self.read_failure(&error))?;
+            if body.len() as u64 > bound {
+                return Err(Failed::limit(format!("the repository's list of refs is larger than {} MiB", bound >> 20)));
+            }
+            return Ok(body);
+        }
+        Err(redirect_refused("more than three times"))
+    }
+
+    /// Sends one negotiation round; the answer is read by libgit2.
+    pub(in crate::git) fn upload_pack(&self, body: Vec<u8>) -> Result<impl Read + Send + use<>> {
+        let request = self.client.post(self.address("git-upload-pack")).body(body);
+        let request = request
+            .header(CONTENT_TYPE, "application/x-git-upload-pack-request")
+            .header(ACCEPT, "application/x-git-upload-pack-result");
+        let response = self.send(request)?;
+        if response.status().is_redirection() {
+            return Err(redirect_refused("in the middle of a conversation"));
+        }
+        let response = self.check(response, "application/x-git-upload-pack-result")?;
+        Ok(Metered::new(response, self, Some((Arc::clone(&self.received), self.limits.pack_bytes))))
+    }
+
+    fn address(&self, below: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}/{below}", self.base.path().trim_end_matches('/')));
+        url
+    }
+
+    fn send(&self, request: RequestBuilder) -> Result<Response> {
+        if Instant::now() >= self.deadline {
+            return Err(self.too_slow());
+        }
+        let request = match &self.credential {
+            Some(credential) => request.basic_auth(&credential.username, Some(&credential.password)),
+            None => request,
+        };
+        request.send().map_err(|error| self.send_failure(&error))
+    }
+
+    fn check(&self, response: Response, content_type: &str) -> Result<Response> {
+        let status = response.status();
+        if status != StatusCode::OK {
+            return Err(self.status_failure(status));
+        }
+        let found = response.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+        if found.split(|byte| *byte == b';').next().is_none_or(|found| found.trim_ascii() != content_type.as_bytes()) {
+            return Err(Failed::protocol(format_args!("its answer has the type `{}`", printable(found))));
+        }
+        Ok(response)
+    }
+
+    fn status_failure(&self, status: StatusCode) -> Failed {
+        let host = self.base.host_str().unwrap_or("");
+        match status.as_u16() {
+            401 | 403 if self.credential.is_some() => Failed::new(
+                FailureCode::Authentication,
+                format!("{host} does not accept the repository's credential (HTTP {status})"),
+                "give the repository a credential that may read it; access tokens expire",
+            ),
+            401 | 403 => Failed::new(
+                FailureCode::Authentication,
+                format!("{host} asks for a credential (HTTP {status})"),
+                "give the repository a credential (user name and access token) that may read it",
+            ),
+            404 | 410 => Failed::new(
+                FailureCode::NotFound,
+                format!("{host} knows no repository at {} (HTTP {status})", self.base.path()),
+                "check `repository_url`; many servers also say this when the credential may not see a private repository",
+            ),
+            _ => Failed::new(
+                FailureCode::Unreachable,
+                format!("{host} answered with HTTP {status}"),
+                "the sync is tried again by itself; look at the server when it stays so",
+            ),
+        }
+    }
+
+    fn send_failure(&self, error: &reqwest::Error) -> Failed {
+        let host = self.base.host_str().unwrap_or("");
+        let chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+        if let Some(forbidden) = chain.clone().find_map(|error| error.downcast_ref::<ForbiddenAddress>()) {
+            return Failed::new(
+                FailureCode::ForbiddenAddress,
+                format!("repository_url: {forbidden}"),
+                "use a host with public addresses, or ask the operator of this registry to list it in allowed_hosts",
+            );
+        }
+        // The innermost error says what happened; the outer ones repeat the address.
+        let cause = chain.last().map_or_else(String::new, |error| printable(error.to_string().as_bytes()));
+        let what = if error.is_timeout() {
+            "did not answer in time".to_owned()
+        } else {
+            format!("cannot be reached: {cause}")
+        };
+        Failed::new(
+            FailureCode::Unreachable,
+            format!("{host} {what}"),
+            "check the host in `repository_url`; the sync is tried again by itself",
+        )
+    }
+
+    fn too_slow(&self) -> Failed {
+        too_slow(&self.limits)
+    }
+
+    /// A failure of a body that was being read, as it came out of [`Metered`].
+    pub(in crate::git) fn read_failure(&self, error: &io::Error) -> Failed {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<Failed>()) {
+            Some(failed) => failed.clone(),
+            None => Failed::new(
+                FailureCode::Unreachable,
+                format!(
+                    "the connection to {} broke: {}",
+                    self.base.host_str().unwrap_or(""),
+                    printable(error.to_string().as_bytes())
+                ),
+                "the sync is tried again by itself",
+            ),
+        }
+    }
+}
+
+fn too_slow(limits: &Limits) -> Failed {
+    Failed::new(
+        FailureCode::Limit,
+        format!(
+            "the remote is too slow: it must send at least {} bytes a second over {} seconds, and all within {} seconds",
+            limits.minimum_rate, limits.rate_seconds, limits.network_seconds
+        ),
+        "the sync is tried again by itself; for very large repositories ask the operator of this registry to raise the limit",
+    )
+}
+
+fn redirect_refused(how: &str) -> Failed {
+    Failed::new(
+        FailureCode::Redirect,
+        format!("the remote redirects {how}, which is not followed"),
+        "give the address it leads to as `repository_url`",
+    )
+}
+
+/// The repository's new address, when a redirect of info/refs stays within the origin.
+fn redirected(from: &Url, headers: &HeaderMap) -> Result<Url> {
+    let target = headers
+        .get(LOCATION)
+        .and_then(|value| value.to_str().ok())
+        .ok_or_else(|| redirect_refused("without an address"))?;
+    let mut url = from.join(target).map_err(|_| redirect_refused("to an address that cannot be read"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(redirect_refused("to an address with a credential"));
+    }
+    if url.origin() != from.origin() {
+        return Err(redirect_refused("to another scheme, host or port"));
+    }
+    let Some(base) = url.path().strip_suffix("/info/refs").map(str::to_owned) else {
+        return Err(redirect_refused("to something that is no repository (perhaps a login page)"));
+    };
+    url.set_path(&base);
+    url.set_query(None);
+    url.set_fragment(None);
+    Ok(url)
+}
+
+fn tls(root_certificates: Option<&str>) -> Result<rustls::ClientConfig> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+
+    let bad = |error: &dyn std::fmt::Display| {
+        Failed::new(FailureCode::Request, format!("root_certificates: {error}"), "give certificates as PEM text")
+    };
+    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for certificate in CertificateDer::pem_slice_iter(root_certificates.unwrap_or("").as_bytes()) {
+        roots.add(certificate.map_err(|error| bad(&error))?).map_err(|error| bad(&error))?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(builder
+        .map_err(|error| Failed::machine("setting up TLS", error))?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+/// A body that keeps the deadline, the rate and the bound on size.
+struct Metered {
+    body: Response,
+    limits: Limits,
+    deadline: Instant,
+    window: Cell<(Instant, u64)>,
+    bound: Option<(Arc<AtomicU64>, u64)>,
+}
+
+impl Metered {
+    fn new(body: Response, remote: &HttpRemote, bound: Option<(Arc<AtomicU64>, u64)>) -> Self {
+        Self {
+            body,
+            limits: remote.limits.clone(),
+            deadline: remote.deadline,
+            window: Cell::new((Instant::now(), 0)),
+            bound,
+        }
+    }
+
+    fn check(&self, now: Instant, length: u64) -> Result<()> {
+        if now >= self.deadline {
+            return Err(too_slow(&self.limits));
+        }
+        let (start, bytes) = self.window.get();
+        let bytes = bytes + length;
+        if now.duration_since(start) < Duration::from_secs(self.limits.rate_seconds) {
+            self.window.set((start, bytes));
+        } else if bytes < self.limits.minimum_rate.saturating_mul(self.limits.rate_seconds) {
+            return Err(too_slow(&self.limits));
+        } else {
+            self.window.set((now, 0));
+        }
+        if let Some((received, most)) = &self.bound
+            && received.fetch_add(length, Ordering::Relaxed) + length > *most
+        {
+            return Err(Failed::limit(format!("the remote sends more than {} MiB", most >> 20)));
+        }
+        Ok(())
+    }
+}
+
+impl Read for Metered {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = match self.body.read(buffer) {
+            Ok(length) => length,
+            Err(error) if is_timeout(&error) => return Err(io::Error::other(too_slow(&self.limits))),
+            Err(error) => return Err(error),
+        };
+        if length > 0 {
+            self.check(Instant::now(), length as u64).map_err(io::Error::other)?;
+        }
+        Ok(length)
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut
+        || error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<reqwest::Error>())
+            .is_some_and(reqwest::Error::is_timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// G-N4, G-N5.
+    #[test]
+    fn redirects_stay_within_the_origin() {
+        let from = Url::parse("https://h.example/a/info/refs?service=git-upload-pack").unwrap();
+        for (target, expected) in [
+            ("https://h.example/b.git/info/refs?service=git-upload-pack", Some("https://h.example/b.git")),
+            ("/c.git/info/refs", Some("https://h.example/c.git")),
+            ("https://h.example:443/b/info/refs", Some("https://h.example/b")),
+            ("https://other.example/a/info/refs", None),
+            ("http://h.example/a/info/refs", None),
+            ("https://h.example:8443/a/info/refs", None),
+            ("//other.example/a/info/refs", None),
+            ("https://u:p@h.example/a/info/refs", None),
+            ("https://169.254.169.254/a/info/refs", None),
+            ("/login", None),
+        ] {
+            let headers = HeaderMap::from_iter([(LOCATION, target.parse().unwrap())]);
+            let found = redirected(&from, &headers);
+            assert_eq!(found.as_ref().map(Url::as_str).ok(), expected, "{target}");
+            if expected.is_none() {
+                assert_eq!(found.unwrap_err().code, FailureCode::Redirect, "{target}");
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Decides where refs and objects come from: a git server over HTTP, or a repository in this machine's file system.
+
+use std::path::PathBuf;
+
+use super::super::address::AllowedHosts;
+use super::super::failure::Result;
+use super::super::mirror::Mirror;
+use super::super::object::Objects;
+use super::super::protocol::{Failed, FailureCode, Request};
+use super::super::refs::advertisement::Advertisement;
+use super::super::refs::{Listing, RemoteRef, local};
+use super::super::transport::client::HttpRemote;
+use super::super::transport::smart;
+use super::super::url::{RepositoryUrl, UrlPolicy};
+
+pub(super) type Progress<'a> = &'a mut dyn FnMut(u64, u64) -> Result<()>;
+
+pub(super) enum Source {
+    Http(HttpRemote, Advertised),
+    Local(PathBuf),
+}
+
+/// The server's capabilities; its listing has been taken out.
+pub(super) struct Advertised(Advertisement);
+
+impl Source {
+    /// Checks the address and lists the refs. Nothing is downloaded.
+    pub(super) fn open(request: &Request) -> Result<(Self, Listing)> {
+        match parse_url(request)? {
+            (RepositoryUrl::Local(path), _) => {
+                let folder = local::repository_folder(&path)?;
+                let listing = local::listing(&folder, &request.limits)?;
+                Ok((Self::Local(folder), listing))
+            }
+            (RepositoryUrl::Http(url), allowed) => {
+                let mut remote = HttpRemote::new(url, request, allowed)?;
+                let mut advertisement = Advertisement::parse(&remote.advertisement()?, &request.limits)?;
+                let listing = std::mem::replace(
+                    &mut advertisement.listing,
+                    Listing::new(super::super::refs::Head::Absent, Vec::new()),
+                );
+                Ok((Self::Http(remote, Advertised(advertisement)), listing))
+            }
+            (RepositoryUrl::Ssh(_), _) => Err(Failed::new(
+                FailureCode::Unsupported,
+                "repository_url: ssh is not supported yet",
+                "give the repository's https address, with an access token as its credential when it is private",
+            )),
+        }
+    }
+
+    /// Brings what `refs` need into the mirror, then makes them the mirror's refs.
+    pub(super) fn bring(
+        self,
+        mirror: &Mirror,
+        refs: &[RemoteRef],
+        request: &Request,
+        progress: Progress<'_>,
+    ) -> Result<()> {
+        self.download(mirror, refs, request, progress)?;
+        mirror.replace_refs(refs)
+    }
+
+    /// Gives `read` the objects of the default branch, by the shortest way.
+    pub(super) fn probe<T>(
+        self,
+        request: &Request,
+        branch: &RemoteRef,
+        progress: Progress<'_>,
+        read: impl FnOnce(&Objects<'_>) -> Result<T>,
+    ) -> Result<T> {
+        if let Self::Local(folder) = &self {
+            let opened = git2::Odb::new()
+                .and_then(|odb| odb.add_disk_alternate(&folder.join("objects").to_string_lossy()).map(|()| odb));
+            return read(&Objects::new(
+                opened.map_err(|error| Failed::machine("opening the repository's objects", error.message()))?,
+            ));
+        }
+        let mirror = Mirror::open(&request.mirror)?;
+        self.download(&mirror, std::slice::from_ref(branch), request, progress)?;
+        read(&mirror.objects()?)
+    }
+
+    fn download(self, mirror: &Mirror, refs: &[RemoteRef], request: &Request, progress: Progress<'_>) -> Result<()> {
+        match self {
+            Self::Local(folder) => mirror.copy_objects(&folder, progress),
+            Self::Http(remote, Advertised(advertisement)) => {
+                let narrowed = advertisement.narrowed(refs.iter());
+                smart::download(&mirror.repository, remote, narrowed, &request.limits, progress)
+            }
+        }
+    }
+}
+
+fn parse_url(request: &Request) -> Result<(RepositoryUrl, AllowedHosts)> {
+    let allowed_hosts = AllowedHosts::parse(&request.allowed_hosts).map_err(|error| {
+        Failed::new(FailureCode::Request, error.to_string(), "correct the configuration of the control plane")
+    })?;
+    let policy = UrlPolicy {
+        allow_local: request.allow_local,
+        allowed_hosts: allowed_hosts.clone(),
+        allowed_ports: request.allowed_ports.clone(),
+    };
+    let url = RepositoryUrl::parse(&request.repository_url, &policy).map_err(|error| {
+        Failed::new(FailureCode::RepositoryUrl, format!("repository_url: {}", error.problem), error.remedy)
+    })?;
+    Ok((url, allowed_hosts))
+}
