@@ -17,7 +17,7 @@ use super::refs::RemoteRef;
 pub(super) struct Mirror {
     pub(super) repository: Repository,
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Mirror {
@@ -51,7 +51,7 @@ impl Mirror {
         };
         let repository = repository
             .map_err(|error| Failed::machine(format_args!("opening the mirror {}", path.display()), error.message()))?;
-        let mirror = Self { repository, path: path.to_owned(), _lock: lock };
+        let mirror = Self { repository, path: path.to_owned(), lock };
         mirror.remove_leftovers();
         Ok(mirror)
     }
@@ -109,6 +109,13 @@ impl Mirror {
             }
         }
         let _ = fs::remove_file(self.path.join("packed-refs.partial"));
+    }
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        // Closing would do, were it not for a child of this process that is just being started and still has the file.
+        let _ = self.lock.unlock();
     }
 }
 

@@ -6,4 +6,5 @@ mod failures;
 mod http;
 mod repository;
 mod run;
+mod server;
 mod versions;
