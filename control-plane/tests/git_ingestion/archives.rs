@@ -252,7 +252,8 @@ for path in sys.argv[1:]:
 
 /// What `git archive` shows of a commit: path → content, modes as tar has them. Submodules and folders end in a slash.
 fn git_archive(repository: &Repository, tag: &str) -> BTreeMap<String, (u32, Vec<u8>)> {
-    let tar = repository.git_bytes(&["-c", "tar.umask=0022", "archive", "--format=tar", tag], b"");
+    let tar =
+        repository.git_bytes(&["-c", "tar.umask=0022", "archive", "--format=tar", &format!("{tag}^{{tree}}")], b"");
     const SCRIPT: &str = r"
 import sys, tarfile, io
 for info in tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read())):

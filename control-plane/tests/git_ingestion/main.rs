@@ -1,5 +1,7 @@
 //! Git ingestion against real repositories: made by the `git` program, read by the worker, compared with what git says.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod archives;
 mod child;
 mod failures;
@@ -7,4 +9,5 @@ mod http;
 mod repository;
 mod run;
 mod server;
+mod speed;
 mod versions;

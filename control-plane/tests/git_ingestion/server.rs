@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
@@ -81,7 +81,7 @@ fn serve(stream: TcpStream, root: &Path, log: &Mutex<Vec<Asked>>, answering: &An
     reader.read_exact(&mut body)?;
     let asked = Asked { method, target, headers, body };
     log.lock().unwrap().push(asked.clone());
-    let Reply(status, headers, body) = answering(&asked).unwrap_or_else(|| backend(root.to_owned(), &asked));
+    let Reply(status, headers, body) = answering(&asked).unwrap_or_else(|| backend(root, &asked));
     let mut stream = stream;
     write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len())?;
     for (name, value) in headers {
@@ -92,11 +92,11 @@ fn serve(stream: TcpStream, root: &Path, log: &Mutex<Vec<Asked>>, answering: &An
 }
 
 /// git's own CGI program.
-fn backend(root: PathBuf, asked: &Asked) -> Reply {
+fn backend(root: &Path, asked: &Asked) -> Reply {
     let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
-    let mut child = isolated(&root, 0)
+    let mut child = isolated(root, 0)
         .arg("http-backend")
-        .env("GIT_PROJECT_ROOT", &root)
+        .env("GIT_PROJECT_ROOT", root)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("PATH_INFO", path)
         .env("QUERY_STRING", query)

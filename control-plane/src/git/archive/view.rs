@@ -37,11 +37,15 @@ pub(super) struct Views<'a, 'mirror> {
     objects: &'a Objects<'mirror>,
     most_entries: usize,
     stacks: RefCell<Vec<AttributeStack>>,
-    /// By the stack outside, the folder and the file.
-    stack_ids: RefCell<HashMap<(usize, Vec<u8>, Oid), usize>>,
+    /// By the stack outside, the folder and the attribute file.
+    stack_ids: RefCell<HashMap<Place, usize>>,
     files: RefCell<HashMap<(Oid, bool), Rc<AttributeFile>>>,
-    seen: RefCell<HashMap<(usize, Vec<u8>, Oid), View>>,
+    /// By the stack outside, the folder and its tree.
+    seen: RefCell<HashMap<Place, View>>,
 }
+
+/// An object in a folder, below a stack of attribute files.
+type Place = (usize, Vec<u8>, Oid);
 
 /// What is visible of a folder.
 #[derive(Clone)]

@@ -16,7 +16,7 @@ use super::super::url::{RepositoryUrl, UrlPolicy};
 pub(super) type Progress<'a> = &'a mut dyn FnMut(u64, u64) -> Result<()>;
 
 pub(super) enum Source {
-    Http(HttpRemote, Advertised),
+    Http(Box<HttpRemote>, Advertised),
     Local(PathBuf),
 }
 
@@ -39,7 +39,7 @@ impl Source {
                     &mut advertisement.listing,
                     Listing::new(super::super::refs::Head::Absent, Vec::new()),
                 );
-                Ok((Self::Http(remote, Advertised(advertisement)), listing))
+                Ok((Self::Http(Box::new(remote), Advertised(advertisement)), listing))
             }
             (RepositoryUrl::Ssh(_), _) => Err(Failed::new(
                 FailureCode::Unsupported,
@@ -86,7 +86,7 @@ impl Source {
             Self::Local(folder) => mirror.copy_objects(&folder, progress),
             Self::Http(remote, Advertised(advertisement)) => {
                 let narrowed = advertisement.narrowed(refs.iter());
-                smart::download(&mirror.repository, remote, narrowed, &request.limits, progress)
+                smart::download(&mirror.repository, *remote, narrowed, &request.limits, progress)
             }
         }
     }
