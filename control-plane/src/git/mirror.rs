@@ -63,10 +63,13 @@ impl Mirror {
         Ok(Objects::new(odb))
     }
 
-    /// Makes the mirror's refs exactly `refs`, at once: names were checked, order is by bytes.
+    /// Makes the mirror's refs exactly `refs`, at once: names were checked, order is by bytes. A ref whose object is missing is
+    /// left out, for the next negotiation must not promise it.
     pub(super) fn replace_refs(&self, refs: &[RemoteRef]) -> Result<()> {
         let mut content = b"# pack-refs with: sorted \n".to_vec();
-        for entry in refs {
+        let odb =
+            self.repository.odb().map_err(|error| Failed::machine("opening the mirror's objects", error.message()))?;
+        for entry in refs.iter().filter(|entry| odb.exists(entry.oid)) {
             content.extend_from_slice(entry.oid.to_string().as_bytes());
             content.push(b' ');
             content.extend_from_slice(&entry.name);

@@ -300,3 +300,35 @@ fn a_probe_reads_the_name_only() {
     assert_eq!(wants, 1, "one branch is asked for");
     assert!(answer(&place.request(&server.url("work/.git"))).finished, "a sync can follow in the same mirror");
 }
+
+/// A server that has lost objects cannot send what needs them; all the rest still comes.
+#[test]
+fn a_server_that_lost_an_object() {
+    let mut repository = Repository::with_package("acme/pay");
+    repository.tag("1.0.0");
+    repository.git(&["checkout", "--quiet", "-b", "side"]);
+    repository.write("only-here", "the content that will be missing");
+    repository.commit("side");
+    repository.tag("1.1.0");
+    repository.git(&["checkout", "--quiet", "main"]);
+    for minor in 2..12 {
+        repository.write("README.md", format!("release {minor}"));
+        repository.commit("more");
+        repository.tag(&format!("1.{minor}.0"));
+    }
+    let oid = repository.git(&["rev-parse", "1.1.0:only-here"]);
+    std::fs::remove_file(repository.path().join(".git/objects").join(&oid[..2]).join(&oid[2..])).unwrap();
+    let server = Server::start(repository.folder.path());
+    let place = Place::new();
+    let request = place.request(&server.url("work/.git"));
+    let found = answer(&request);
+    assert!(found.finished, "{found:#?}");
+    assert_eq!(found.versions.len(), 12, "ten tags, 1.0.0 and main: {:?}", found.pretty());
+    for name in ["refs/tags/1.1.0", "refs/heads/side"] {
+        assert_eq!(found.skipped(name).code, SkipCode::UnreadableObject);
+    }
+    repository.write("more", "more");
+    repository.commit("more");
+    repository.tag("2.0.0");
+    assert_eq!(answer(&found.next(&request)).pretty(), ["2.0.0", "dev-main"], "later syncs go on");
+}
