@@ -159,7 +159,8 @@ mod tests {
     /// Expectations are what `git check-attr` says; the differential test over random trees asks `git archive` itself.
     #[test]
     fn by_git_s_rules() {
-        let cases: &[(&[(&str, &str)], &str, bool, bool)] = &[
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, bool, bool);
+        let cases: &[Case<'_>] = &[
             (&[("", "tests export-ignore")], "tests", true, true),
             (&[("", "tests/ export-ignore")], "tests", true, true),
             (&[("", "tests/ export-ignore")], "tests", false, false),

@@ -17,7 +17,7 @@ use super::refs::RemoteRef;
 pub(super) struct Mirror {
     pub(super) repository: Repository,
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Mirror {
@@ -51,7 +51,7 @@ impl Mirror {
         };
         let repository = repository
             .map_err(|error| Failed::machine(format_args!("opening the mirror {}", path.display()), error.message()))?;
-        let mirror = Self { repository, path: path.to_owned(), _lock: lock };
+        let mirror = Self { repository, path: path.to_owned(), lock };
         mirror.remove_leftovers();
         Ok(mirror)
     }
@@ -63,10 +63,13 @@ impl Mirror {
         Ok(Objects::new(odb))
     }
 
-    /// Makes the mirror's refs exactly `refs`, at once: names were checked, order is by bytes.
+    /// Makes the mirror's refs exactly `refs`, at once: names were checked, order is by bytes. A ref whose object is missing is
+    /// left out, for the next negotiation must not promise it.
     pub(super) fn replace_refs(&self, refs: &[RemoteRef]) -> Result<()> {
         let mut content = b"# pack-refs with: sorted \n".to_vec();
-        for entry in refs {
+        let odb =
+            self.repository.odb().map_err(|error| Failed::machine("opening the mirror's objects", error.message()))?;
+        for entry in refs.iter().filter(|entry| odb.exists(entry.oid)) {
             content.extend_from_slice(entry.oid.to_string().as_bytes());
             content.push(b' ');
             content.extend_from_slice(&entry.name);
@@ -109,6 +112,13 @@ impl Mirror {
             }
         }
         let _ = fs::remove_file(self.path.join("packed-refs.partial"));
+    }
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        // Closing would do, were it not for a child of this process that is just being started and still has the file.
+        let _ = self.lock.unlock();
     }
 }
 

@@ -1,9 +1,13 @@
 //! Git ingestion against real repositories: made by the `git` program, read by the worker, compared with what git says.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod archives;
 mod child;
 mod failures;
 mod http;
 mod repository;
 mod run;
+mod server;
+mod speed;
 mod versions;

@@ -22,7 +22,7 @@ impl Repository {
     pub(crate) fn with_package(name: &str) -> Self {
         let mut repository = Self::new();
         repository
-            .write("composer.json", &format!(r#"{{"name":"{name}","require":{{"php":">=8.1","acme/base":"^1.0"}}}}"#));
+            .write("composer.json", format!(r#"{{"name":"{name}","require":{{"php":">=8.1","acme/base":"^1.0"}}}}"#));
         repository.commit("first");
         repository
     }

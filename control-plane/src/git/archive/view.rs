@@ -1,6 +1,7 @@
 //! Decides which entries of a commit's tree go into its archive: what `git archive` would show, with names that are safe.
 //!
-//! Folders appear when something inside them does; a submodule appears as an empty folder; an ignored folder hides all it holds.
+//! A folder appears when a file, even an ignored one, lies somewhere inside it; a submodule appears as an empty folder; an
+//! ignored folder hides all it holds.
 //! Equal subtrees of many commits are looked at once.
 
 use std::cell::RefCell;
@@ -36,13 +37,32 @@ pub(super) struct Views<'a, 'mirror> {
     objects: &'a Objects<'mirror>,
     most_entries: usize,
     stacks: RefCell<Vec<AttributeStack>>,
-    /// By the stack outside, the folder and the file.
-    stack_ids: RefCell<HashMap<(usize, Vec<u8>, Oid), usize>>,
+    /// By the stack outside, the folder and the attribute file.
+    stack_ids: RefCell<HashMap<Place, usize>>,
     files: RefCell<HashMap<(Oid, bool), Rc<AttributeFile>>>,
-    seen: RefCell<HashMap<(usize, Vec<u8>, Oid), View>>,
+    /// By the stack outside, the folder and its tree.
+    seen: RefCell<HashMap<Place, View>>,
 }
 
-type View = Rc<[Rc<Entry>]>;
+/// An object in a folder, below a stack of attribute files.
+type Place = (usize, Vec<u8>, Oid);
+
+/// What is visible of a folder.
+#[derive(Clone)]
+struct View {
+    entries: Rc<[Rc<Entry>]>,
+    /// Whether the folder itself is.
+    appears: bool,
+}
+
+/// The folder whose entries are being looked at.
+struct Folder<'p> {
+    /// Empty, or with a slash at its end.
+    path: &'p [u8],
+    stack: AttributeStack,
+    stack_id: usize,
+    depth: usize,
+}
 
 impl<'a, 'mirror> Views<'a, 'mirror> {
     pub(super) fn new(objects: &'a Objects<'mirror>, most_entries: usize) -> Self {
@@ -58,15 +78,22 @@ impl<'a, 'mirror> Views<'a, 'mirror> {
     }
 
     /// The entries of a root tree, in byte order of their paths.
-    pub(super) fn root(&self, tree: Oid) -> Result<View, ArchiveError> {
-        self.folder(tree, b"", 0, 0)
+    pub(super) fn root(&self, tree: Oid) -> Result<Rc<[Rc<Entry>]>, ArchiveError> {
+        let view = self.folder(tree, b"", 0, 0)?;
+        if view.entries.is_sorted_by(|a, b| a.path < b.path) {
+            return Ok(view.entries);
+        }
+        // git puts a submodule where a file of that name would stand; its path here ends in a slash.
+        let mut entries = view.entries.to_vec();
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(entries.into())
     }
 
     /// The entries below a folder; `path` is empty or ends in a slash.
     fn folder(&self, tree: Oid, path: &[u8], outside: usize, depth: usize) -> Result<View, ArchiveError> {
         let key = (outside, path.to_vec(), tree);
         if let Some(known) = self.seen.borrow().get(&key) {
-            return Ok(Rc::clone(known));
+            return Ok(known.clone());
         }
         if depth > DEEPEST {
             return Err(ArchiveError::Limit(format!("has folders nested deeper than {DEEPEST}")));
@@ -74,32 +101,27 @@ impl<'a, 'mirror> Views<'a, 'mirror> {
         let entries = self.objects.tree(tree)?;
         let stack_id = self.stack_id(&entries, path, outside)?;
         let stack = self.stacks.borrow().get(stack_id).cloned().unwrap_or_default();
+        let folder = Folder { path, stack, stack_id, depth };
         let mut out = Vec::new();
+        let mut appears = false;
         for entry in entries.iter() {
-            self.entry(entry, path, &stack, stack_id, depth, &mut out)?;
+            appears |= self.entry(entry, &folder, &mut out)?;
             if out.len() > self.most_entries {
                 return Err(ArchiveError::Limit(format!("has more than {} entries", self.most_entries)));
             }
         }
-        let view: View = out.into();
-        self.seen.borrow_mut().insert(key, Rc::clone(&view));
+        let view = View { entries: out.into(), appears };
+        self.seen.borrow_mut().insert(key, view.clone());
         Ok(view)
     }
 
-    fn entry(
-        &self,
-        entry: &TreeEntry,
-        folder: &[u8],
-        stack: &AttributeStack,
-        stack_id: usize,
-        depth: usize,
-        out: &mut Vec<Rc<Entry>>,
-    ) -> Result<(), ArchiveError> {
-        let mut path = [folder, &entry.name].concat();
+    /// Adds what is visible of one entry; tells whether it makes its folder appear.
+    fn entry(&self, entry: &TreeEntry, folder: &Folder<'_>, out: &mut Vec<Rc<Entry>>) -> Result<bool, ArchiveError> {
+        let mut path = [folder.path, &entry.name].concat();
         let file_type = entry.mode & 0o170_000;
         let is_folder = matches!(file_type, 0o040_000 | 0o160_000);
-        if stack.ignores(&path, is_folder) {
-            return Ok(());
+        if folder.stack.ignores(&path, is_folder) {
+            return Ok(file_type != 0o040_000);
         }
         name::check_part(&entry.name)
             .and_then(|()| name::check_length(&path))
@@ -110,12 +132,12 @@ impl<'a, 'mirror> Views<'a, 'mirror> {
         let text = String::from_utf8_lossy(&path).into_owned();
         let kind = match file_type {
             0o040_000 => {
-                let below = self.folder(entry.oid, &path, stack_id, depth + 1)?;
-                if !below.is_empty() {
+                let below = self.folder(entry.oid, &path, folder.stack_id, folder.depth + 1)?;
+                if below.appears {
                     out.push(Rc::new(Entry { path: text, kind: EntryKind::Folder }));
-                    out.extend(below.iter().cloned());
+                    out.extend(below.entries.iter().cloned());
                 }
-                return Ok(());
+                return Ok(below.appears);
             }
             0o160_000 => EntryKind::Folder,
             0o120_000 => EntryKind::Blob(0o120_777, entry.oid),
@@ -124,7 +146,7 @@ impl<'a, 'mirror> Views<'a, 'mirror> {
             _ => return Err(ArchiveError::Name("an entry of unknown kind", text)),
         };
         out.push(Rc::new(Entry { path: text, kind }));
-        Ok(())
+        Ok(true)
     }
 
     /// The attribute stack inside a folder. Only a regular file counts as an attribute file.

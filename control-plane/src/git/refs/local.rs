@@ -64,7 +64,7 @@ pub(in crate::git) fn repository_folder(path: &Path) -> Result<PathBuf> {
 pub(in crate::git) fn listing(folder: &Path, limits: &Limits) -> Result<Listing> {
     let mut refs = Vec::new();
     for area in ["heads", "tags"] {
-        loose(&folder.join("refs").join(area), format!("refs/{area}").into_bytes(), 0, limits, &mut refs)?;
+        loose(&folder.join("refs").join(area), format!("refs/{area}").as_bytes(), 0, limits, &mut refs)?;
     }
     // Loose refs come first, and the first of equal names stays.
     packed(folder, limits, &mut refs)?;
@@ -90,17 +90,17 @@ fn head(folder: &Path) -> Result<Head> {
     }
 }
 
-fn loose(folder: &Path, prefix: Vec<u8>, depth: usize, limits: &Limits, refs: &mut Vec<RemoteRef>) -> Result<()> {
+fn loose(folder: &Path, prefix: &[u8], depth: usize, limits: &Limits, refs: &mut Vec<RemoteRef>) -> Result<()> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Ok(());
     };
     for entry in entries.flatten() {
         let Ok(kind) = entry.file_type() else { continue };
-        let mut name = prefix.clone();
+        let mut name = prefix.to_vec();
         name.push(b'/');
         name.extend_from_slice(entry.file_name().as_bytes());
         if kind.is_dir() && depth < DEEPEST {
-            loose(&entry.path(), name, depth + 1, limits, refs)?;
+            loose(&entry.path(), &name, depth + 1, limits, refs)?;
         } else if kind.is_file()
             && !name.ends_with(b".lock")
             && let Some(content) = read(&entry.path())

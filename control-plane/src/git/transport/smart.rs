@@ -15,7 +15,7 @@ use super::client::HttpRemote;
 
 /// One download: what libgit2 may see, and what went wrong on our side of the border to C.
 struct Session {
-    remote: HttpRemote,
+    remote: Arc<HttpRemote>,
     advertisement: Vec<u8>,
     failure: Mutex<Option<Failed>>,
 }
@@ -36,14 +36,14 @@ thread_local! {
 /// Downloads what the refs of `advertisement` need and the mirror lacks. Refs of the mirror are not touched.
 pub(in crate::git) fn download(
     mirror: &Repository,
-    remote: HttpRemote,
+    remote: &Arc<HttpRemote>,
     advertisement: Vec<u8>,
     limits: &Limits,
     progress: &mut dyn FnMut(u64, u64) -> Result<()>,
 ) -> Result<()> {
     register()?;
     let url = remote.base().as_str().to_owned();
-    let session = Arc::new(Session { remote, advertisement, failure: Mutex::new(None) });
+    let session = Arc::new(Session { remote: Arc::clone(remote), advertisement, failure: Mutex::new(None) });
     CURRENT.set(Some(Arc::clone(&session)));
     let outcome = run(mirror, &url, &session, limits, progress);
     CURRENT.set(None);

@@ -1,6 +1,7 @@
 //! Decides where refs and objects come from: a git server over HTTP, or a repository in this machine's file system.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::super::address::AllowedHosts;
 use super::super::failure::Result;
@@ -13,10 +14,15 @@ use super::super::transport::client::HttpRemote;
 use super::super::transport::smart;
 use super::super::url::{RepositoryUrl, UrlPolicy};
 
+/// Enough to find three lost objects among thousands of refs, few enough not to trouble a server that is down.
+const MOST_DOWNLOADS: usize = 40;
+/// One lost object among fifty thousand refs needs so many halvings before the first success.
+const MOST_IN_VAIN: usize = 16;
+
 pub(super) type Progress<'a> = &'a mut dyn FnMut(u64, u64) -> Result<()>;
 
 pub(super) enum Source {
-    Http(HttpRemote, Advertised),
+    Http(Arc<HttpRemote>, Advertised),
     Local(PathBuf),
 }
 
@@ -39,7 +45,7 @@ impl Source {
                     &mut advertisement.listing,
                     Listing::new(super::super::refs::Head::Absent, Vec::new()),
                 );
-                Ok((Self::Http(remote, Advertised(advertisement)), listing))
+                Ok((Self::Http(Arc::new(remote), Advertised(advertisement)), listing))
             }
             (RepositoryUrl::Ssh(_), _) => Err(Failed::new(
                 FailureCode::Unsupported,
@@ -85,11 +91,50 @@ impl Source {
         match self {
             Self::Local(folder) => mirror.copy_objects(&folder, progress),
             Self::Http(remote, Advertised(advertisement)) => {
-                let narrowed = advertisement.narrowed(refs.iter());
-                smart::download(&mirror.repository, remote, narrowed, &request.limits, progress)
+                let mut download = |refs: &[RemoteRef]| {
+                    let narrowed = advertisement.narrowed(refs.iter());
+                    smart::download(&mirror.repository, &remote, narrowed, &request.limits, progress)
+                };
+                match download(refs) {
+                    Err(failure) if may_be_one_ref(&failure) && refs.len() > 1 => {
+                        around_bad_refs(refs, failure, &mut download)
+                    }
+                    outcome => outcome,
+                }
             }
         }
     }
+}
+
+/// A server that lacks an object breaks off, or answers with an error of its own.
+fn may_be_one_ref(failure: &Failed) -> bool {
+    matches!(failure.code, FailureCode::Protocol | FailureCode::Unreachable)
+}
+
+/// Downloads by halves, so that refs whose objects the server itself has lost cost only their own versions: those will be found
+/// missing when they are read. `first` is what the download of everything at once said.
+fn around_bad_refs(
+    refs: &[RemoteRef],
+    first: Failed,
+    download: &mut dyn FnMut(&[RemoteRef]) -> Result<()>,
+) -> Result<()> {
+    let mut waiting = vec![refs];
+    let mut succeeded = false;
+    for attempt in 0..MOST_DOWNLOADS {
+        let Some(part) = waiting.pop().filter(|_| succeeded || attempt < MOST_IN_VAIN) else { break };
+        match download(part) {
+            Ok(()) => succeeded = true,
+            Err(failure) if !may_be_one_ref(&failure) => return Err(failure),
+            Err(failure) if part.len() == 1 => {
+                tracing::warn!(message = failure.message, "a ref cannot be downloaded and is left out")
+            }
+            Err(_) => {
+                let (left, right) = part.split_at(part.len() / 2);
+                waiting.extend([right, left]);
+            }
+        }
+    }
+    if succeeded { Ok(()) } else { Err(first) }
 }
 
 fn parse_url(request: &Request) -> Result<(RepositoryUrl, AllowedHosts)> {
