@@ -1,1 +1,75 @@
-fn main() {}
+//! `cargoman-edge`: one edge as a process of its own.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use cargoman_proxy::config::EdgeConfig;
+use cargoman_proxy::server::Edge;
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// Answers Composer from memory, and passes everything else to the control plane.
+#[derive(Parser)]
+#[command(name = "cargoman-edge", version)]
+struct Arguments {
+    /// The configuration file; every setting can also be given as CARGOMAN_SECTION__KEY.
+    #[arg(long, env = "CARGOMAN_EDGE_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Usage or configuration is wrong.
+const BAD_CONFIGURATION: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    cargoman_telemetry::start();
+    let edge = match configured(&arguments).and_then(|config| Ok(Edge::new(config)?)) {
+        Ok(edge) => edge,
+        Err(error) => {
+            eprintln!("cargoman-edge: {error:#}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    match stop_on_signal() {
+        Ok(stop) => {
+            for address in edge.local_addresses() {
+                tracing::info!(target: "cargoman::edge", %address, "listening");
+            }
+            edge.run(stop);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("cargoman-edge: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn configured(arguments: &Arguments) -> anyhow::Result<EdgeConfig> {
+    let path = &arguments.config;
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    EdgeConfig::from_toml_and_variables(&text, std::env::vars()).with_context(|| path.display().to_string())
+}
+
+/// Turns true at the first SIGTERM or SIGINT. Signals need a runtime, and the edge's own do not exist yet.
+fn stop_on_signal() -> anyhow::Result<watch::Receiver<bool>> {
+    let (sender, receiver) = watch::channel(false);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot watch for signals")?;
+    let (mut terminate, mut interrupt) = {
+        let _entered = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        });
+        sender.send_replace(true);
+    })?;
+    Ok(receiver)
+}

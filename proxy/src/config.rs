@@ -1,0 +1,348 @@
+//! Decides what may stand in `edge.toml`. Every problem is reported at once; secrets come by file or environment only.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cargoman_credential::{Kind, Secret};
+use ipnet::IpNet;
+use toml::{Table, Value};
+use url::Url;
+
+use crate::settings::{self, Section};
+
+/// Sections of an edge's configuration; those of the control plane have other names, so that one file may hold both.
+pub const SECTIONS: [&str; 4] = ["edge", "control_plane", "cache", "limits"];
+
+/// Everything an edge needs to know before it starts.
+#[derive(Debug, Clone)]
+pub struct EdgeConfig {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
+    /// Threads that serve requests.
+    pub threads: usize,
+    /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long requests in flight may go on after the signal to stop.
+    pub drain: Duration,
+    /// The control plane.
+    pub control_plane: ControlPlane,
+    /// What is kept.
+    pub cache: Cache,
+    /// What a client may use up.
+    pub limits: Limits,
+    /// The plugins, in their order.
+    pub plugins: Vec<PluginEntry>,
+}
+
+/// Where the control plane is, and how the edge proves itself to it.
+#[derive(Debug, Clone)]
+pub struct ControlPlane {
+    /// Its edge API.
+    pub edge_url: Url,
+    /// Its public API, for what is passed through.
+    pub public_url: Url,
+    /// This edge's credential.
+    pub credential: EdgeCredential,
+    /// How long one read may take.
+    pub timeout: Duration,
+}
+
+/// An edge's `cme_…` credential; never printed.
+#[derive(Clone)]
+pub struct EdgeCredential(Secret);
+
+impl EdgeCredential {
+    /// Recognises a credential.
+    ///
+    /// # Errors
+    /// When it is no `cme_…` secret.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match Secret::parse(text.trim()) {
+            Ok(secret) if secret.kind() == Kind::Edge => Ok(Self(secret)),
+            _ => Err("is no credential of an edge (cme_…): issue one in the control plane".to_owned()),
+        }
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+impl fmt::Debug for EdgeCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What is kept, and how much of it.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    /// Where dists lie; may be emptied whenever the edge does not run.
+    pub directory: PathBuf,
+    /// Bytes of memory for facts and rendered documents.
+    pub metadata_bytes: u64,
+    /// Bytes of disk for dists.
+    pub dist_bytes: u64,
+}
+
+/// What a client may use up.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections at a time; further ones are closed at once.
+    pub connections: usize,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
+    /// How long one read or write on a connection may stall.
+    pub stall: Duration,
+}
+
+/// One `[[plugins]]` entry.
+#[derive(Debug, Clone)]
+pub struct PluginEntry {
+    /// Its name in the registry table.
+    pub name: String,
+    /// Tenants it is for, by slug; empty: all.
+    pub tenants: Vec<String>,
+    /// Listeners it is for; empty: all.
+    pub listeners: Vec<SocketAddr>,
+    /// Its own settings.
+    pub settings: Table,
+}
+
+/// Why a configuration is refused: one line per problem.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration has {} problem(s):\n  {}", .0.len(), .0.join("\n  "))]
+pub struct ConfigError(pub Vec<String>);
+
+impl EdgeConfig {
+    /// A configuration with every default, for a program that embeds an edge.
+    #[must_use]
+    pub fn new(listen: Vec<SocketAddr>, control_plane: ControlPlane, directory: PathBuf) -> Self {
+        Self {
+            listen,
+            threads: default_threads(),
+            trusted_proxies: Vec::new(),
+            drain: Duration::from_secs(5),
+            control_plane,
+            cache: Cache { directory, metadata_bytes: 256 << 20, dist_bytes: 10 << 30 },
+            limits: Limits { connections: 10_000, keep_alive: Duration::from_secs(75), stall: Duration::from_secs(30) },
+            plugins: Vec::new(),
+        }
+    }
+
+    /// Reads a file's text alone, without the environment.
+    ///
+    /// # Errors
+    /// With every problem there is.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        Self::from_toml_and_variables(text, [])
+    }
+
+    /// Reads a file's text and lays environment variables (`CARGOMAN_SECTION__KEY`) over it.
+    ///
+    /// # Errors
+    /// With every problem there is.
+    pub fn from_toml_and_variables(
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut root: Table = toml::from_str(text).map_err(|error| ConfigError(vec![error.to_string()]))?;
+        let mut problems = Vec::new();
+        let config = Self::take(&mut root, variables, &mut problems);
+        problems.extend(root.keys().map(|key| format!("`{key}` is no section")));
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError(problems)),
+        }
+    }
+
+    /// Takes the edge's sections out of a file that may hold others' too. None only where `problems` grew.
+    pub fn take(
+        root: &mut Table,
+        variables: impl IntoIterator<Item = (String, String)>,
+        problems: &mut Vec<String>,
+    ) -> Option<Self> {
+        if root.get("control_plane").and_then(|section| section.get("credential")).is_some() {
+            problems.push(
+                "control_plane.credential must not stand in a file: use control_plane.credential_file or the variable \
+                 CARGOMAN_CONTROL_PLANE__CREDENTIAL"
+                    .to_owned(),
+            );
+        }
+        settings::overlay(root, &SECTIONS, variables);
+        let plugins = take_plugins(root, problems);
+
+        let mut edge = Section::take(root, "edge", problems);
+        let listen: Option<settings::Addresses> = edge.list("listen", settings::SOCKET_ADDRESS);
+        let listen = listen.unwrap_or_else(|| vec![SocketAddr::from(([127, 0, 0, 1], 8080))]);
+        if listen.is_empty() {
+            edge.problem("listen", "must name at least one address");
+        }
+        let threads = edge.read("threads", settings::number(1)).and_then(|threads| usize::try_from(threads).ok());
+        let trusted_proxies = edge.list("trusted_proxies", "network such as 10.0.0.0/8").unwrap_or_default();
+        let drain = edge.read("drain_seconds", settings::seconds);
+        edge.finish();
+
+        let control_plane = take_control_plane(root, problems);
+
+        let mut cache = Section::take(root, "cache", problems);
+        let directory = cache.read("directory", settings::path).unwrap_or_else(|| PathBuf::from("edge-cache"));
+        let metadata_bytes = cache.read("metadata_bytes", settings::bytes);
+        let dist_bytes = cache.read("dist_bytes", settings::bytes);
+        cache.finish();
+
+        let mut limits = Section::take(root, "limits", problems);
+        let connections = limits.read("connections", settings::number(1)).and_then(|count| usize::try_from(count).ok());
+        let keep_alive = limits.read("keep_alive_seconds", settings::seconds);
+        let stall = limits.read("stall_seconds", settings::seconds);
+        limits.finish();
+
+        let defaults = Self::new(listen, control_plane?, directory);
+        Some(Self {
+            threads: threads.unwrap_or(defaults.threads),
+            trusted_proxies,
+            drain: drain.unwrap_or(defaults.drain),
+            cache: Cache {
+                metadata_bytes: metadata_bytes.unwrap_or(defaults.cache.metadata_bytes),
+                dist_bytes: dist_bytes.unwrap_or(defaults.cache.dist_bytes),
+                directory: defaults.cache.directory,
+            },
+            limits: Limits {
+                connections: connections.unwrap_or(defaults.limits.connections),
+                keep_alive: keep_alive.unwrap_or(defaults.limits.keep_alive),
+                stall: stall.unwrap_or(defaults.limits.stall),
+            },
+            plugins,
+            listen: defaults.listen,
+            control_plane: defaults.control_plane,
+        })
+    }
+}
+
+fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn take_control_plane(root: &mut Table, problems: &mut Vec<String>) -> Option<ControlPlane> {
+    let mut section = Section::take(root, "control_plane", problems);
+    let edge_url = section.require("edge_url", settings::origin);
+    let public_url = section.require("public_url", settings::origin);
+    let timeout = section.read("timeout_seconds", settings::seconds).unwrap_or(Duration::from_secs(3));
+    let by_variable = section.read("credential", settings::text);
+    let by_file = section.read("credential_file", |value| {
+        let path = settings::path(value)?;
+        std::fs::read_to_string(&path).map_err(|error| format!("cannot be read from {}: {error}", path.display()))
+    });
+    let credential = match by_variable.or(by_file) {
+        Some(text) => EdgeCredential::parse(&text).map_err(|wrong| section.problem("credential", &wrong)).ok(),
+        None => {
+            section.problem("credential_file", "is missing: name the file that holds this edge's credential");
+            None
+        }
+    };
+    section.finish();
+    Some(ControlPlane { edge_url: edge_url?, public_url: public_url?, credential: credential?, timeout })
+}
+
+fn take_plugins(root: &mut Table, problems: &mut Vec<String>) -> Vec<PluginEntry> {
+    let entries = match root.remove("plugins") {
+        None => Vec::new(),
+        Some(Value::Array(entries)) => entries,
+        Some(_) => {
+            problems.push("`plugins` must be a list: write `[[plugins]]`".to_owned());
+            Vec::new()
+        }
+    };
+    let mut out = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let mut wrapper = Table::from_iter([("plugins".to_owned(), entry)]);
+        let mut section = Section::take(&mut wrapper, "plugins", problems);
+        let name = section.require("name", settings::text);
+        let tenants = section.list("tenants", "slug of a tenant").unwrap_or_default();
+        let listeners = section.list("listeners", settings::SOCKET_ADDRESS).unwrap_or_default();
+        let settings =
+            section.read("settings", |value| value.as_table().cloned().ok_or_else(|| "must be a table".to_owned()));
+        section.finish();
+        if let Some(name) = name {
+            out.push(PluginEntry { name, tenants, listeners, settings: settings.unwrap_or_default() });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credential() -> String {
+        Secret::generate(Kind::Edge, &ring::rand::SystemRandom::new()).unwrap().expose().to_owned()
+    }
+
+    fn variables(credential: &str) -> [(String, String); 1] {
+        [("CARGOMAN_CONTROL_PLANE__CREDENTIAL".to_owned(), credential.to_owned())]
+    }
+
+    const LEAST: &str =
+        "[control_plane]\nedge_url = \"http://127.0.0.1:8082\"\npublic_url = \"http://127.0.0.1:8081\"\n";
+
+    #[test]
+    fn the_documented_file_holds_the_defaults() {
+        let documented = include_str!("../../config/edge.toml");
+        let config = EdgeConfig::from_toml_and_variables(documented, variables(&credential())).unwrap();
+        let least = EdgeConfig::from_toml_and_variables(LEAST, variables(&credential())).unwrap();
+        let without_secret = |config: &EdgeConfig| {
+            let mut config = config.clone();
+            config.control_plane.credential = least.control_plane.credential.clone();
+            format!("{config:?}")
+        };
+        assert_eq!(without_secret(&config), without_secret(&least));
+    }
+
+    /// Every line of the documented file that is a commented setting must be one, so it is tried as well.
+    #[test]
+    fn the_commented_settings_are_settings() {
+        let documented = include_str!("../../config/edge.toml");
+        let uncommented: String = documented
+            .lines()
+            .map(|line| line.strip_prefix("#: ").unwrap_or(line))
+            .fold(String::new(), |all, line| all + line + "\n");
+        assert_ne!(uncommented, documented);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), credential()).unwrap();
+        let uncommented = uncommented.replace("/etc/cargoman/edge-credential", &file.path().display().to_string());
+        let config = EdgeConfig::from_toml(&uncommented).unwrap();
+        let plugins = crate::plugin::Plugins::build(&config.plugins, &crate::plugin::registry()).map(|_| ());
+        assert_eq!(plugins, Ok(()));
+    }
+
+    #[test]
+    fn all_problems_at_once() {
+        let ConfigError(problems) = EdgeConfig::from_toml(
+            "[edge]\nlisten = [\"nowhere\"]\nthreds = 2\nthreads = 0\n[control_plane]\nedge_url = \"x\"\ncredential = \"y\"\n[cach]\n\
+             [[plugins]]\nnme = \"a\"",
+        )
+        .unwrap_err();
+        for expected in [
+            "edge.listen `nowhere` is no socket",
+            "edge.threds is no setting",
+            "edge.threads must be",
+            "control_plane.edge_url must be",
+            "control_plane.public_url is missing",
+            "control_plane.credential must not stand in a file",
+            "`cach` is no section",
+            "plugins.name is missing",
+            "plugins.nme is no setting",
+        ] {
+            assert!(problems.iter().any(|problem| problem.starts_with(expected)), "{expected}: {problems:#?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        let credential = credential();
+        let config = EdgeConfig::from_toml_and_variables(LEAST, variables(&credential)).unwrap();
+        assert!(!format!("{config:?}").contains(credential.get(4..30).unwrap()));
+    }
+}

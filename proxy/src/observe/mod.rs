@@ -1,0 +1,4 @@
+//! What operators see of the edge: one line per request, and whether it is alive and ready.
+
+pub(crate) mod access_log;
+pub(crate) mod health;

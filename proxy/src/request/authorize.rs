@@ -1,0 +1,159 @@
+//! Step 5: may this access do this, and which versions does it show.
+//!
+//! The rules themselves are `cargoman_licence::decide`; this file only asks them, and words the answer for each row of the table in
+//! licences.md. A dist is decided here by (version, reference), never by reference alone and never by what metadata showed.
+
+use cargoman_composer::name::PackageName;
+use cargoman_composer::stability::Stability;
+use cargoman_edge_protocol::{Access, Dist, Package, Tenant, Version};
+use cargoman_licence::{CustomerStatus, Rule, VersionFacts, decide};
+use chrono::{DateTime, Utc};
+
+use super::refuse::Refusal;
+use super::route::File;
+
+/// Whether the bearer may read anything here at all.
+pub(crate) fn enter(tenant: &Tenant, access: &Access, now: DateTime<Utc>) -> Result<(), Refusal> {
+    if let Some(words) = &tenant.suspended {
+        return Err(Refusal::TenantSuspended { words: words.clone() });
+    }
+    if !access.token.scope.reads() {
+        return Err(Refusal::Scope { scope: access.token.scope.as_str() });
+    }
+    match (cargoman_licence::refusal(access, now), &access.customer.status) {
+        (None, _) => Ok(()),
+        (Some(Rule::Token), _) => Err(Refusal::Unauthorized),
+        (Some(_), CustomerStatus::Suspended { reason }) => Err(Refusal::CustomerSuspended { reason: reason.clone() }),
+        (Some(_), _) => Err(Refusal::CustomerExpired),
+    }
+}
+
+/// Whether the customer was given `package`, and the token is not narrowed to others.
+pub(crate) fn covers(access: &Access, package: &PackageName) -> bool {
+    has_grant(access, package) && in_scope(access, package)
+}
+
+/// Every package that the bearer may see something of, in order and once each.
+pub(crate) fn covered(access: &Access) -> Vec<PackageName> {
+    let mut names: Vec<PackageName> =
+        access.grants.iter().map(|grant| &grant.package).filter(|name| in_scope(access, name)).cloned().collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Positions of the versions that stand in the bearer's metadata, in the package's order. `file` narrows to one of the two files.
+pub(crate) fn visible(access: &Access, package: &Package, file: Option<File>, now: DateTime<Utc>) -> Vec<u32> {
+    let wanted = |version: &Version| file.is_none_or(|file| file == file_of(version));
+    let shown = |version: &Version| decide(access, &package.name, facts(version, version.published_at), now).visible;
+    (0..)
+        .zip(&package.versions)
+        .filter(|(_, version)| wanted(version) && shown(version))
+        .map(|(position, _)| position)
+        .collect()
+}
+
+/// Which of the two files a version belongs to.
+pub(crate) fn file_of(version: &Version) -> File {
+    if version.version.stability() == Stability::Dev { File::Dev } else { File::Stable }
+}
+
+/// The archive at (`version`, `reference`), as in the path of a dist.
+pub(crate) fn dist<'a>(
+    tenant: &Tenant,
+    access: &Access,
+    package: &'a Package,
+    (version, reference): (&str, &str),
+    now: DateTime<Utc>,
+) -> Result<&'a Dist, Refusal> {
+    if !has_grant(access, &package.name) {
+        return Err(Refusal::NotFound);
+    }
+    let version = package.versions.iter().find(|candidate| is_named(candidate, version)).ok_or(Refusal::NotFound)?;
+    let (published_at, dist) = if version.reference == reference {
+        (version.published_at, &version.dist)
+    } else {
+        let past = version.past.iter().find(|past| past.reference == reference).ok_or(Refusal::NotFound)?;
+        (past.published_at, &past.dist)
+    };
+    let decision = decide(access, &package.name, facts(version, published_at), now);
+    if decision.installable { Ok(dist) } else { Err(hidden(tenant, access, &package.name, version, &decision.rule)) }
+}
+
+/// The path segment that names a version: as it is, or its MD5 where it would not be one plain segment.
+pub(crate) fn segment(version: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+@-".contains(&byte);
+    if version.bytes().all(plain) { version.to_owned() } else { md5_hex(version) }
+}
+
+/// Clients put the version itself or its MD5 into a mirror's URL, depending on the slash in it; both name it.
+fn is_named(version: &Version, segment: &str) -> bool {
+    let normalized = version.version.normalized();
+    normalized == segment || (segment.len() == 32 && md5_hex(normalized) == segment)
+}
+
+fn md5_hex(text: &str) -> String {
+    use md5::Digest as _;
+    use std::fmt::Write as _;
+    md5::Md5::digest(text.as_bytes()).iter().fold(String::with_capacity(32), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+fn facts(version: &Version, published_at: DateTime<Utc>) -> VersionFacts<'_> {
+    VersionFacts { version: &version.version, aliases: &version.aliases, published_at, yanked: version.yanked }
+}
+
+fn has_grant(access: &Access, package: &PackageName) -> bool {
+    access.grants.iter().any(|grant| grant.package == *package)
+}
+
+fn in_scope(access: &Access, package: &PackageName) -> bool {
+    access.token.package_scopes.is_empty() || access.token.package_scopes.iter().any(|glob| glob.matches(package))
+}
+
+/// The refusal of a dist that is there, for a customer who has something of its package.
+fn hidden(tenant: &Tenant, access: &Access, package: &PackageName, version: &Version, rule: &Rule) -> Refusal {
+    let by_date_alone = match rule {
+        Rule::Hidden { failed } => failed
+            .iter()
+            .filter(|(_, failed)| failed.only_the_date())
+            .filter_map(|(id, _)| {
+                access.grants.iter().find(|grant| grant.id == *id).and_then(|grant| grant.updates_until)
+            })
+            .max(),
+        _ => None,
+    };
+    match by_date_alone {
+        Some(until) => Refusal::BeyondUpdates {
+            package: package.as_str().to_owned(),
+            version: pretty(version),
+            until,
+            renew: tenant.canonical_url.clone(),
+        },
+        None => Refusal::NotGranted { package: package.as_str().to_owned() },
+    }
+}
+
+fn pretty(version: &Version) -> String {
+    let written = version.metadata.get("version").and_then(serde_json::Value::as_str);
+    written.unwrap_or_else(|| version.version.normalized()).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments() {
+        for plain in ["1.0.0.0", "dev-main", "1.0.0.0-beta1", "dev-a+b", "2.x-dev"] {
+            assert_eq!(segment(plain), plain);
+        }
+        // RFC 1321, appendix A.5.
+        assert_eq!(md5_hex("message digest"), "f96b697d7cb7938d525a2f31aaf161d0");
+        for odd in ["dev-feature/x", "dev-a#b", "dev-é", "dev-a%b", "dev-a b", "dev-a?b"] {
+            assert_eq!(segment(odd), md5_hex(odd));
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Dists: the archive of one (version, reference), decided on this route alone.
+//!
+//! The bytes come from disk by digest, and were checked against it; a byte that does not match is never sent.
+
+use cargoman_edge_protocol::{Access, Package, Tenant};
+use chrono::{DateTime, Utc};
+use http::{HeaderValue, Method, StatusCode, header};
+
+use super::range::{Range, range};
+use super::{Body, Reply, conditional};
+use crate::cache::dists::{DistKey, Dists};
+use crate::request::admit::Admitted;
+use crate::request::authorize;
+use crate::request::refuse::Refusal;
+
+/// The answer for (`version`, `reference`) of a package.
+pub(crate) async fn answer(
+    request: &Admitted,
+    (tenant, access): (&Tenant, &Access),
+    package: Option<&Package>,
+    wanted: (&str, &str),
+    dists: &Dists,
+    now: DateTime<Utc>,
+) -> Result<Reply, Refusal> {
+    let package = package.ok_or(Refusal::NotFound)?;
+    let dist = authorize::dist(tenant, access, package, wanted, now)?;
+    let tag = conditional::entity_tag(tenant.id, &dist.sha256);
+    if conditional::has_entity(&request.conditions, &tag) {
+        return Ok(with_fields(Reply::new(StatusCode::NOT_MODIFIED, Body::None), tag));
+    }
+    if request.method == Method::HEAD {
+        return Ok(archive(Reply::new(StatusCode::OK, Body::Length(dist.size)), tag));
+    }
+    let asked = request.conditions.range.as_ref().filter(|_| conditional::range_holds(&request.conditions, &tag));
+    let part = range(asked, dist.size);
+    if part == Range::Unsatisfiable {
+        return Err(Refusal::Range { size: dist.size });
+    }
+    let key = DistKey { tenant: tenant.id, sha256: dist.sha256 };
+    let file = dists.open(key, dist.size).await.map_err(|_| Refusal::Unavailable)?;
+    Ok(match part {
+        Range::Part { first, last } => {
+            let length = last - first + 1;
+            let mut reply = Reply::new(StatusCode::PARTIAL_CONTENT, Body::File { file, first, length });
+            if let Ok(value) = HeaderValue::try_from(format!("bytes {first}-{last}/{}", dist.size)) {
+                reply.set(header::CONTENT_RANGE, value);
+            }
+            archive(reply, tag)
+        }
+        _ => archive(Reply::new(StatusCode::OK, Body::File { file, first: 0, length: dist.size }), tag),
+    })
+}
+
+fn archive(mut reply: Reply, tag: HeaderValue) -> Reply {
+    reply.set(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+    reply.set(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    with_fields(reply, tag)
+}
+
+fn with_fields(mut reply: Reply, tag: HeaderValue) -> Reply {
+    reply.set(header::ETAG, tag);
+    // The URL holds the reference, so the bytes behind it never change; they are the customer's all the same.
+    reply.set(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
+    reply.set(header::VARY, HeaderValue::from_static("Authorization"));
+    reply
+}

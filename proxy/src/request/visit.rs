@@ -1,0 +1,156 @@
+//! What is remembered of one request from its first byte to its line in the log, and the places where plugins join in.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use cargoman_credential::Digest;
+use cargoman_edge_protocol::TenantId;
+use http::{HeaderMap, StatusCode};
+use pingora::http::RequestHeader;
+
+use super::admit::Admitted;
+use super::refuse::Refusal;
+use super::reply::{Body, Reply};
+use crate::connection::Client;
+use crate::observe::access_log;
+use crate::plugin::{Context, Outcome, Plugins, ReplyHead, RequestView, Stage, Verdict};
+
+/// One request.
+pub(crate) struct Visit {
+    pub(crate) started: Instant,
+    pub(crate) draining: bool,
+    pub(crate) client: Option<Client>,
+    pub(crate) listener: Option<SocketAddr>,
+    pub(crate) digest: Option<Digest>,
+    pub(crate) tenant: Option<String>,
+    pub(crate) customer: Option<String>,
+    pub(crate) token: Option<String>,
+    /// Set when the control plane answers.
+    pub(crate) passed_to: Option<TenantId>,
+    request: Option<Arc<Admitted>>,
+    context: Context,
+}
+
+impl Visit {
+    pub(crate) fn new(started: Instant, draining: bool) -> Self {
+        Self {
+            started,
+            draining,
+            client: None,
+            listener: None,
+            digest: None,
+            tenant: None,
+            customer: None,
+            token: None,
+            passed_to: None,
+            request: None,
+            context: Context::default(),
+        }
+    }
+
+    /// Remembers the canonical form.
+    pub(crate) fn admitted(&mut self, request: Admitted) -> Arc<Admitted> {
+        let request = Arc::new(request);
+        self.request = Some(Arc::clone(&request));
+        request
+    }
+
+    /// The canonical form, if the request has one.
+    pub(crate) fn request(&self) -> Option<&Admitted> {
+        self.request.as_deref()
+    }
+
+    /// What plugins for every tenant say.
+    pub(crate) fn arrive(&mut self, plugins: &Plugins, head: &RequestHeader) -> Option<Reply> {
+        self.ask(Stage::Arrival, plugins, head)
+    }
+
+    /// What plugins for this tenant say.
+    pub(crate) fn enter_tenant(&mut self, plugins: &Plugins, head: &RequestHeader) -> Option<Reply> {
+        self.ask(Stage::Tenant, plugins, head)
+    }
+
+    fn ask(&mut self, stage: Stage, plugins: &Plugins, head: &RequestHeader) -> Option<Reply> {
+        let mut context = std::mem::take(&mut self.context);
+        let verdict =
+            self.view(plugins, head).map(|view| plugins.on_request(stage, self.listener, &view, &mut context));
+        self.context = context;
+        match verdict {
+            None | Some(Verdict::Continue) => None,
+            Some(Verdict::Refuse(refusal)) => Some(Refusal::from(refusal).reply()),
+            Some(Verdict::Reply(answer)) => {
+                let mut reply = Reply::new(answer.status, Body::Bytes(answer.body));
+                reply.headers = fields(answer.headers);
+                Some(reply)
+            }
+        }
+    }
+
+    /// Lets plugins change an answer of the edge.
+    pub(crate) fn adjust(&mut self, plugins: &Plugins, head: &RequestHeader, reply: &mut Reply) {
+        let Some(changes) = self.changes(plugins, head, reply.status) else { return };
+        if let Some(refusal) = changes.instead {
+            *reply = Refusal::from(refusal).reply();
+        }
+        for (name, value) in fields(changes.set) {
+            reply.set(name, value);
+        }
+    }
+
+    /// What plugins want changed in an answer of that status.
+    pub(crate) fn changes(&mut self, plugins: &Plugins, head: &RequestHeader, status: StatusCode) -> Option<ReplyHead> {
+        let mut context = std::mem::take(&mut self.context);
+        let mut reply = ReplyHead { status, set: HeaderMap::new(), instead: None };
+        let seen =
+            self.view(plugins, head).map(|view| plugins.on_reply(self.listener, &view, &mut context, &mut reply));
+        self.context = context;
+        seen.map(|()| reply)
+    }
+
+    /// Tells plugins and the log what came of it.
+    pub(crate) fn done(&mut self, plugins: &Plugins, head: &RequestHeader, status: Option<StatusCode>, bytes: u64) {
+        let took = self.started.elapsed();
+        let mut context = std::mem::take(&mut self.context);
+        if let Some(view) = self.view(plugins, head) {
+            plugins.on_done(self.listener, &view, &mut context, &Outcome { status, bytes, took });
+        }
+        self.context = context;
+        let agent =
+            head.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        access_log::write(&access_log::Line {
+            method: head.method.as_str(),
+            host: self.request().map_or("", |request| request.host.as_str()),
+            path: self.request().map_or("", |request| request.target.path()),
+            client: self.client.map(|client| client.address),
+            tenant: self.tenant.as_deref(),
+            customer: self.customer.as_deref(),
+            token: self.token.as_deref(),
+            user_agent: agent,
+            status: status.map_or(0, |status| status.as_u16()),
+            bytes,
+            took,
+        });
+    }
+
+    fn view<'a>(&'a self, plugins: &Plugins, head: &'a RequestHeader) -> Option<RequestView<'a>> {
+        if plugins.is_empty() {
+            return None;
+        }
+        let request = self.request()?;
+        Some(RequestView {
+            method: &request.method,
+            host: request.host.as_str(),
+            path: request.target.path(),
+            client: self.client?.address,
+            tenant: self.tenant.as_deref(),
+            token: self.digest.as_ref(),
+            headers: &head.headers,
+        })
+    }
+}
+
+/// A map's fields one by one; of those that stand twice the last.
+fn fields(map: HeaderMap) -> Vec<(http::HeaderName, http::HeaderValue)> {
+    map.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+}

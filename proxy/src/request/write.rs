@@ -1,0 +1,134 @@
+//! Between a reply and Pingora's session. Where HTTP/1 and HTTP/2 differ, they differ here and nowhere else.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Method, header};
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType, OrErr};
+
+use super::refuse::Refusal;
+use super::reply::{Body, Reply};
+
+/// Bytes of a file that are read and sent at a time.
+const CHUNK: u64 = 256 << 10;
+
+/// A body that nobody reads is drained up to this size, so that the connection can go on; a larger one ends it.
+const MOST_DRAINED: u64 = 64 << 10;
+
+/// How long a body may take to arrive.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Writes a reply. After an error the connection must not be used again.
+pub(crate) async fn write(session: &mut Session, reply: Reply) -> pingora::Result<()> {
+    let head_only = session.req_header().method == Method::HEAD;
+    if reply.close || !drain(session).await {
+        session.set_keepalive(None);
+    }
+    let length = match &reply.body {
+        Body::None => None,
+        Body::Bytes(bytes) => Some(bytes.len() as u64),
+        Body::File { length, .. } | Body::Length(length) => Some(*length),
+    };
+    let mut header = ResponseHeader::build_no_case(reply.status, Some(reply.headers.len() + 3))?;
+    for (name, value) in reply.headers {
+        header.insert_header(name, value)?;
+    }
+    if let Some(length) = length {
+        header.insert_header(header::CONTENT_LENGTH, length)?;
+    }
+    let nothing_follows = head_only || length.unwrap_or(0) == 0 || matches!(reply.body, Body::Length(_));
+    write_header(session, header, nothing_follows).await?;
+    match reply.body {
+        _ if nothing_follows => Ok(()),
+        Body::Bytes(bytes) => session.as_downstream_mut().write_response_body(bytes, true).await,
+        Body::File { file, first, length } => write_file(session, file, first, length).await,
+        Body::None | Body::Length(_) => Ok(()),
+    }
+}
+
+/// HTTP/1 knows from the header that no body follows; an HTTP/2 stream is ended by it.
+async fn write_header(session: &mut Session, header: ResponseHeader, end: bool) -> pingora::Result<()> {
+    match session.as_downstream_mut() {
+        ServerSession::H2(stream) => stream.write_response_header(Box::new(header), end),
+        other => other.write_response_header(Box::new(header)).await,
+    }
+}
+
+async fn write_file(session: &mut Session, file: Arc<File>, first: u64, length: u64) -> pingora::Result<()> {
+    let end = first + length;
+    let mut at = first;
+    while at < end {
+        let size = usize::try_from((end - at).min(CHUNK)).unwrap_or(0);
+        let (file, from) = (Arc::clone(&file), at);
+        let chunk = tokio::task::spawn_blocking(move || read_chunk(&file, from, size))
+            .await
+            .map_err(io::Error::other)
+            .and_then(|chunk| chunk)
+            .or_err(ErrorType::FileReadError, "reading a cached archive")?;
+        at += chunk.len() as u64;
+        session.as_downstream_mut().write_response_body(chunk, at == end).await?;
+    }
+    Ok(())
+}
+
+fn read_chunk(file: &File, at: u64, size: usize) -> io::Result<Bytes> {
+    let mut buffer = BytesMut::zeroed(size);
+    file.read_exact_at(&mut buffer, at)?;
+    Ok(buffer.freeze())
+}
+
+/// Reads a request's body of at most `most` bytes.
+pub(crate) async fn read_body(session: &mut Session, most: usize) -> Result<Bytes, Refusal> {
+    if declared_length(session).is_some_and(|length| length > most as u64) {
+        return Err(Refusal::BodyTooLarge { most });
+    }
+    let reading = async {
+        if session.req_header().headers.get(header::EXPECT).is_some() {
+            session.as_downstream_mut().write_continue_response().await.map_err(|_| Refusal::BodyLate)?;
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = session.as_downstream_mut().read_request_body().await.map_err(|_| Refusal::BodyLate)? {
+            if body.len() + chunk.len() > most {
+                return Err(Refusal::BodyTooLarge { most });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    };
+    tokio::time::timeout(BODY_DEADLINE, reading).await.unwrap_or(Err(Refusal::BodyLate))
+}
+
+/// Whether nothing of the request is left unread, or could be read away cheaply.
+async fn drain(session: &mut Session) -> bool {
+    let downstream = session.as_downstream_mut();
+    if downstream.is_body_done() {
+        return true;
+    }
+    if declared_length(session).is_none_or(|length| length > MOST_DRAINED) {
+        return false;
+    }
+    if session.req_header().headers.get(header::EXPECT).is_some() {
+        // The client waits for a word before it sends anything; none will come.
+        return false;
+    }
+    session.as_downstream_mut().set_total_drain_timeout(Some(BODY_DEADLINE));
+    session.as_downstream_mut().drain_request_body().await.is_ok()
+}
+
+fn declared_length(session: &Session) -> Option<u64> {
+    session.req_header().headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Ends a connection on which an answer broke off, so that nobody takes half of it for the whole.
+pub(crate) async fn abandon(session: &mut Session, error: &Error) {
+    tracing::debug!(target: "cargoman::edge", %error, "an answer broke off");
+    session.set_keepalive(None);
+    session.as_downstream_mut().shutdown().await;
+}

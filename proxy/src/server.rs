@@ -1,0 +1,214 @@
+//! Starts an edge and stops it: the interface for programs that embed one.
+//!
+//! The listeners are bound before anything else, so that the addresses are known and nobody else can take them; connections that
+//! come early wait in their queues. Stopping lets requests in flight end, within the configured time.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::IntoRawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cargoman_edge_protocol::InstallReport;
+use pingora::apps::HttpServerOptions;
+use pingora::listeners::ListenerConfig;
+use pingora::protocols::l4::stream::L4BufferSettings;
+use pingora::proxy::http_proxy;
+use pingora::server::configuration::ServerConf;
+use pingora::server::{ListenFds, RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
+use pingora::services::Service;
+use tokio::sync::{mpsc, watch};
+
+use crate::cache::dists::Dists;
+use crate::cache::views::Views;
+use crate::config::{ConfigError, EdgeConfig};
+use crate::connection::{Bounded, Open};
+use crate::edge::EdgeProxy;
+use crate::link::control_plane::ControlPlane;
+use crate::link::installs::{forward, installs};
+use crate::link::reading::Reading;
+use crate::plugin::{self, Plugins, Registry};
+use crate::request::Parts;
+
+/// An edge whose listeners are bound, and that does not serve yet.
+pub struct Edge {
+    config: EdgeConfig,
+    control_plane: Arc<ControlPlane>,
+    parts: Arc<Parts>,
+    reports: mpsc::Receiver<InstallReport>,
+    listeners: Vec<(SocketAddr, TcpListener)>,
+    addresses: Vec<SocketAddr>,
+}
+
+/// Why an edge cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address is taken or not ours.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address of `edge.listen`.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The cache directory cannot be used.
+    #[error("cannot use cache.directory {directory}: {error}")]
+    Cache {
+        /// The directory.
+        directory: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A plugin or the credential is not as it should be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+impl Edge {
+    /// An edge with the plugins that come with it. Call this outside any runtime.
+    ///
+    /// # Errors
+    /// When an address, the cache directory or a plugin's settings cannot be used.
+    pub fn new(config: EdgeConfig) -> Result<Self, StartError> {
+        Self::with_plugins(config, &plugin::registry())
+    }
+
+    /// An edge with a table of plugins of the caller's.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_plugins(config: EdgeConfig, registry: &Registry) -> Result<Self, StartError> {
+        // The first to install one wins; an embedding program may have been here before.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let plugins = Plugins::build(&config.plugins, registry).map_err(ConfigError)?;
+        let control_plane = ControlPlane::new(&config.control_plane)
+            .map_err(|error| ConfigError(vec![format!("control_plane.credential: {error}")]))?;
+        let control_plane = Arc::new(control_plane);
+        let cache = &config.cache;
+        let dists = Dists::new(&cache.directory, cache.dist_bytes, Arc::clone(&control_plane))
+            .map_err(|error| StartError::Cache { directory: cache.directory.display().to_string(), error })?;
+        let (installs, reports) = installs();
+        let parts = Arc::new(Parts {
+            reading: Reading::new(Arc::clone(&control_plane), cache.metadata_bytes / 2),
+            views: Views::new(cache.metadata_bytes / 2),
+            dists,
+            installs,
+            plugins,
+            now: chrono::Utc::now,
+        });
+        let listeners = config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
+        let addresses = listeners.iter().map(|(address, _)| *address).collect();
+        Ok(Self { config, control_plane, parts, reports, listeners, addresses })
+    }
+
+    /// Where it listens, with the real ports.
+    #[must_use]
+    pub fn local_addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Serves until `shutdown` turns true (or its sender is gone), then lets requests in flight end and returns. Blocks; must
+    /// not be called inside a runtime.
+    pub fn run(self, shutdown: watch::Receiver<bool>) {
+        let (stop, stopping) = watch::channel(false);
+        let conf = Arc::new(server_conf(&self.config));
+        let mut proxy = http_proxy(&conf, EdgeProxy::new(&self.config, Arc::clone(&self.parts), stopping.clone()));
+        let mut options = HttpServerOptions::default();
+        options.h2_idle_timeout = Some(self.config.limits.keep_alive);
+        proxy.server_options = Some(options);
+        let open = Open::new(self.config.limits.connections);
+        let mut service =
+            pingora::services::listening::Service::new("edge".to_owned(), Bounded::new(proxy, Arc::clone(&open)));
+        for (address, _) in &self.listeners {
+            let buffers = L4BufferSettings::default().read(16 << 10).write(32 << 10);
+            service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
+        }
+        let bound = Bound {
+            service,
+            listeners: self.listeners,
+            stopping,
+            background: Some((self.reports, self.control_plane, self.parts)),
+            threads: self.config.threads,
+        };
+        let mut server = Server::new_with_opt_and_conf(None, server_conf(&self.config));
+        server.add_service(bound);
+        let stop = Stop { asked: shutdown, stop, open, drain: self.config.drain };
+        server.run(RunArgs { shutdown_signal: Box::new(stop) });
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok((listener.local_addr()?, listener))
+    });
+    bound.map_err(|error| StartError::Listen { address, error })
+}
+
+fn server_conf(config: &EdgeConfig) -> ServerConf {
+    ServerConf {
+        threads: config.threads,
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(1),
+        max_retries: 2,
+        ..ServerConf::default()
+    }
+}
+
+/// Pingora's service on listeners that are bound already: it finds them where a process that took over from another would.
+struct Bound {
+    service: pingora::services::listening::Service<Bounded>,
+    listeners: Vec<(SocketAddr, TcpListener)>,
+    stopping: ShutdownWatch,
+    background: Option<(mpsc::Receiver<InstallReport>, Arc<ControlPlane>, Arc<Parts>)>,
+    threads: usize,
+}
+
+#[async_trait]
+impl Service for Bound {
+    async fn start_service(&mut self, fds: Option<ListenFds>, _: ShutdownWatch, listeners_per_fd: usize) {
+        if let Some(fds) = &fds {
+            let mut table = fds.lock();
+            for (address, listener) in self.listeners.drain(..) {
+                table.add(address.to_string(), listener.into_raw_fd());
+            }
+        }
+        if let Some((reports, control_plane, parts)) = self.background.take() {
+            tokio::spawn(forward(reports, control_plane));
+            tokio::spawn(async move { parts.dists.adopt().await });
+        }
+        // Our own watch, not the server's: the server's only turns after the drain.
+        self.service.start_service(fds, self.stopping.clone(), listeners_per_fd).await;
+    }
+
+    fn name(&self) -> &str {
+        "edge"
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Some(self.threads)
+    }
+}
+
+/// Turns "please stop" into an orderly end.
+struct Stop {
+    asked: watch::Receiver<bool>,
+    stop: watch::Sender<bool>,
+    open: Arc<Open>,
+    drain: Duration,
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Stop {
+    async fn recv(&self) -> ShutdownSignal {
+        let mut asked = self.asked.clone();
+        // A sender that is gone cannot ask any more: that is as good as asking.
+        let _ = asked.wait_for(|asked| *asked).await;
+        self.stop.send_replace(true);
+        if tokio::time::timeout(self.drain, self.open.wait_for_none()).await.is_err() {
+            tracing::warn!(target: "cargoman::edge", "requests in flight did not end in time");
+        }
+        ShutdownSignal::FastShutdown
+    }
+}

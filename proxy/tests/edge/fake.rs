@@ -1,0 +1,126 @@
+//! A control plane in memory: the read API, dists, install reports and a public API that tells what reached it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use cargoman_edge_protocol::{Answer, Entry, InstallReport, Key, ReadReply, ReadRequest, Revision};
+use tokio::sync::Notify;
+
+#[derive(Default)]
+pub(crate) struct Fake {
+    pub(crate) facts: Mutex<HashMap<Key, (Revision, Entry)>>,
+    pub(crate) dists: Mutex<HashMap<String, Vec<u8>>>,
+    pub(crate) reports: Mutex<Vec<InstallReport>>,
+    pub(crate) reported: Notify,
+    pub(crate) down: AtomicBool,
+    pub(crate) reads: AtomicUsize,
+    pub(crate) found: AtomicUsize,
+    pub(crate) fills: AtomicUsize,
+    pub(crate) credential: String,
+}
+
+impl Fake {
+    /// Puts a fact in place, with a revision of its own.
+    pub(crate) fn put(&self, key: Key, entry: Entry) {
+        let mut facts = self.facts.lock().unwrap();
+        let revision = facts.get(&key).map_or(1, |(revision, _)| revision.0 + 1);
+        facts.insert(key, (Revision(revision), entry));
+    }
+
+    pub(crate) fn remove(&self, key: &Key) {
+        self.facts.lock().unwrap().remove(key);
+    }
+
+    fn answer(&self, request: &ReadRequest) -> Vec<Answer> {
+        let facts = self.facts.lock().unwrap();
+        let answer = |known: &cargoman_edge_protocol::KnownKey| match facts.get(&known.key) {
+            None => Answer::Absent,
+            Some((revision, _)) if known.revision == Some(*revision) => Answer::Unchanged,
+            Some((revision, entry)) => {
+                self.found.fetch_add(1, Ordering::SeqCst);
+                Answer::Found { revision: *revision, entry: entry.clone() }
+            }
+        };
+        request.keys.iter().map(answer).collect()
+    }
+
+    fn knows(&self, headers: &HeaderMap) -> bool {
+        headers
+            .get("authorization")
+            .is_some_and(|value| value.as_bytes() == format!("Bearer {}", self.credential).as_bytes())
+    }
+}
+
+/// Serves `fake` on free ports in a thread of its own: the edge API, then the public API.
+pub(crate) fn serve(fake: &Arc<Fake>) -> (SocketAddr, SocketAddr) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let fake = Arc::clone(fake);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let edge_api = Router::new()
+                .route(cargoman_edge_protocol::READ_PATH, post(read))
+                .route("/edge/v1/dists/{tenant}/{sha256}", get(dist))
+                .route(cargoman_edge_protocol::INSTALLS_PATH, post(installs))
+                .with_state(fake);
+            let public_api = Router::new().fallback(echo);
+            let edge = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let public = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            sender.send((edge.local_addr().unwrap(), public.local_addr().unwrap())).unwrap();
+            let (edge, public) = tokio::join!(axum::serve(edge, edge_api), axum::serve(public, public_api));
+            edge.and(public).unwrap();
+        });
+    });
+    receiver.recv().unwrap()
+}
+
+async fn read(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(request): Json<ReadRequest>) -> Response {
+    fake.reads.fetch_add(1, Ordering::SeqCst);
+    if fake.down.load(Ordering::SeqCst) {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    if !fake.knows(&headers) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    Json(ReadReply { answers: fake.answer(&request) }).into_response()
+}
+
+async fn dist(
+    State(fake): State<Arc<Fake>>,
+    headers: HeaderMap,
+    Path((tenant, sha256)): Path<(String, String)>,
+) -> Response {
+    fake.fills.fetch_add(1, Ordering::SeqCst);
+    if !fake.knows(&headers) || fake.down.load(Ordering::SeqCst) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let bytes = fake.dists.lock().unwrap().get(&format!("{tenant}/{sha256}")).cloned();
+    // Long enough for everyone who asks at once to be waiting for the one fill.
+    tokio::task::yield_now().await;
+    bytes.map_or_else(|| StatusCode::NOT_FOUND.into_response(), IntoResponse::into_response)
+}
+
+async fn installs(State(fake): State<Arc<Fake>>, Json(report): Json<InstallReport>) -> StatusCode {
+    fake.reports.lock().unwrap().push(report);
+    fake.reported.notify_waiters();
+    StatusCode::NO_CONTENT
+}
+
+/// What reached the public API, one line per field, so that tests can look.
+async fn echo(request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let mut text = format!("{} {}\n", parts.method, parts.uri);
+    for (name, value) in &parts.headers {
+        text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+    }
+    text.push_str(&format!("\n{}", String::from_utf8_lossy(&body)));
+    (StatusCode::OK, [("x-upstream", "yes")], text).into_response()
+}

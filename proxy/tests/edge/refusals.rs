@@ -1,0 +1,109 @@
+//! Refusals are answers on a connection that goes on; trouble behind the edge is 503; stopping is orderly.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use cargoman_proxy::config::PluginEntry;
+
+use super::world::{HOST, World, bytes_of, dist_path, grant, reference};
+
+/// One connection for everything that Composer meets on a bad day.
+#[test]
+fn the_connection_goes_on() {
+    let world = World::new();
+    let customer = world.customer(vec![grant("acme/pay", "^1.0")]);
+    let basic = customer.basic();
+    let mut connection = world.connect();
+    let good = [("Host", HOST), ("Authorization", basic.as_str())];
+    let none = [("Host", HOST)];
+    let elsewhere = [("Host", "elsewhere.example")];
+    for _ in 0..3 {
+        assert_eq!(connection.request("GET", "/packages.json", &none).status, 401);
+        assert_eq!(connection.request("GET", "/p2/stranger/thing.json", &good).status, 404);
+        assert_eq!(connection.request("GET", &dist_path("2.1.0.0", 5), &good).status, 403);
+        assert_eq!(connection.request("DELETE", "/packages.json", &good).status, 405);
+        assert_eq!(connection.request("GET", "/packages.json", &elsewhere).status, 400);
+        assert_eq!(connection.request("HEAD", "/p2/acme/pay.json", &none).status, 401);
+        assert_eq!(connection.request("HEAD", &dist_path("1.0.0.0", 1), &good).status, 200);
+        assert_eq!(connection.request("GET", &dist_path("1.0.0.0", 1), &good).body, bytes_of(&reference(1)));
+        // E-S8: a small body that nobody wanted is read away, not taken for a request.
+        connection.send(format!("POST /packages.json HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 26\r\n\r\nGET /evil HTTP/1.1\r\n\r\n1234").as_bytes());
+        assert_eq!(connection.receive(false).status, 405);
+        let unchanged =
+            connection.request("GET", "/p2/acme/pay.json", &good).field("last-modified").unwrap().to_owned();
+        let conditional = [good[0], good[1], ("If-Modified-Since", unchanged.as_str())];
+        assert_eq!(connection.request("GET", "/p2/acme/pay.json", &conditional).status, 304);
+    }
+    assert_eq!(connection.request("GET", "/packages.json", &good).status, 200);
+}
+
+#[test]
+fn the_control_plane_is_down() {
+    let world = World::new();
+    let customer = world.customer(vec![grant("acme/pay", "*")]);
+    assert_eq!(customer.get("/p2/acme/pay.json").status, 200);
+    world.fake.down.store(true, Ordering::SeqCst);
+    for target in ["/packages.json", "/p2/acme/pay.json", &dist_path("1.0.0.0", 1), "/list.json", "/api/v1/x"] {
+        let response = customer.get(target);
+        assert_eq!(response.status, 503, "{target}");
+        assert!(!response.warning().is_empty());
+        assert_eq!((response.field("retry-after"), response.field("cache-control")), (Some("5"), Some("no-store")));
+    }
+    let health = |path: &str| world.connect().request("GET", path, &[("Host", "anything.at.all")]).status;
+    assert_eq!((health("/healthz"), health("/readyz")), (200, 503));
+    world.fake.down.store(false, Ordering::SeqCst);
+    assert_eq!(customer.get("/p2/acme/pay.json").status, 200);
+    assert_eq!((health("/healthz"), health("/readyz")), (200, 200));
+}
+
+/// Plugins of a configuration join in at every answer.
+#[test]
+fn plugins() {
+    let entry = |name: &str, tenants: &[&str], settings: &str| PluginEntry {
+        name: name.to_owned(),
+        tenants: tenants.iter().map(|tenant| (*tenant).to_owned()).collect(),
+        listeners: Vec::new(),
+        settings: toml::from_str(settings).unwrap(),
+    };
+    let world = World::with(|config| {
+        config.plugins = vec![
+            entry("security-headers", &[], ""),
+            entry("rate-limit", &[], "requests_per_second = 1000\nfailures_per_minute = 3"),
+            entry("ip-allow-list", &["other"], "networks = [\"192.0.2.0/24\"]"),
+        ];
+    });
+    let other = cargoman_edge_protocol::Tenant { slug: "other".to_owned(), ..super::world::acme() };
+    world.put_tenant("other.example", other);
+    let mut customer = world.customer(vec![grant("acme/pay", "*")]);
+    for target in ["/packages.json", "/p2/stranger/thing.json", "/api/v1/x", "/changes.json"] {
+        assert_eq!(customer.get(target).field("x-content-type-options"), Some("nosniff"), "{target}");
+    }
+    // E-L5: failures are limited, a good token behind the same address is not.
+    let anonymous = || world.connect().request("GET", "/packages.json", &[("Host", HOST)]);
+    let answers: Vec<u16> = (0..10).map(|_| anonymous().status).collect();
+    assert!(answers.ends_with(&[429, 429]) && answers.starts_with(&[401, 401]), "{answers:?}");
+    assert!(anonymous().field("retry-after").is_some());
+    assert_eq!(customer.get("/packages.json").status, 200);
+    // For one tenant only.
+    customer.host = "other.example".to_owned();
+    let refused = customer.get("/packages.json");
+    assert_eq!(refused.status, 403);
+    assert!(refused.warning().contains("network address"));
+    assert_eq!(refused.field("x-content-type-options"), Some("nosniff"));
+}
+
+/// An idle connection does not hold up the end, and a listener's address is free at once.
+#[test]
+fn stopping() {
+    let world = World::new();
+    let customer = world.customer(vec![grant("acme/pay", "*")]);
+    let basic = customer.basic();
+    let mut idle = world.connect();
+    assert_eq!(idle.request("GET", "/packages.json", &[("Host", HOST), ("Authorization", &basic)]).status, 200);
+    let address = world.address;
+    let started = std::time::Instant::now();
+    drop(world);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(idle.is_closed());
+    std::net::TcpListener::bind(address).unwrap();
+}
