@@ -171,10 +171,8 @@ impl Config {
 
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if let Some(url) = &self.server.public_url {
-            if let Err(problem) = check_public_url(url) {
-                problems.push(format!("server.public_url: {problem}"));
-            }
+        if let Some(Err(problem)) = self.server.public_url.as_deref().map(check_public_url) {
+            problems.push(format!("server.public_url: {problem}"));
         }
         if let Some(zone) = &self.tenancy.zone {
             let label = |label: &str| crate::domain::text::is_slug(label);
@@ -238,6 +236,19 @@ mod tests {
             panic!("refused")
         };
         assert_eq!(error.to_string().lines().count(), 3, "{error}");
+    }
+
+    #[test]
+    fn the_documented_file_holds_the_defaults() {
+        let documented = include_str!("../../config/control-plane.toml");
+        assert_eq!(format!("{:?}", read(documented).unwrap()), format!("{:?}", Config::default()));
+        // What is commented out must be a setting all the same.
+        let whole: String = documented
+            .lines()
+            .map(|line| line.strip_prefix("#: ").unwrap_or(line))
+            .fold(String::new(), |all, line| all + line + "\n");
+        let config = read(&whole).unwrap();
+        assert!(config.server.public_url.is_some() && config.tenancy.zone.is_some() && config.storage.root.is_some());
     }
 
     #[test]

@@ -28,6 +28,12 @@ pub enum ApiError {
     /// The body is no JSON object.
     #[error("the body is not a JSON object: {0}")]
     Unparsable(String),
+    /// A text that the database cannot keep, in whichever part of the request.
+    #[error("a text of the request holds a NUL character; leave it out")]
+    NulCharacter,
+    /// The path is not made of UTF-8 segments.
+    #[error("the path cannot be read; percent-encode each segment as UTF-8")]
+    UnreadablePath,
     /// Nobody, or nobody we know.
     #[error("authentication required: send `Authorization: Bearer <ADMIN_TOKEN>`")]
     Unauthorized,
@@ -61,7 +67,7 @@ impl ApiError {
         match self {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
             Self::Validation(_) => (StatusCode::UNPROCESSABLE_ENTITY, "VALIDATION_ERROR"),
-            Self::Unparsable(_) | Self::TenantUnnamed => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
+            Self::Unparsable(_) | Self::TenantUnnamed | Self::NulCharacter | Self::UnreadablePath => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "FORBIDDEN"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "CONFLICT"),
@@ -79,7 +85,16 @@ impl From<StoreError> for ApiError {
                 tracing::warn!(error = %source, "the database is away");
                 Self::Unavailable("the database cannot be reached")
             }
-            StoreError::Unstorable => Self::Unparsable("a text holds a NUL character; leave it out".to_owned()),
+            StoreError::Unstorable => Self::NulCharacter,
+            // What a handler knows to be its caller's mistake it has named already: this is another writer who came first.
+            StoreError::Conflict { constraint } => {
+                tracing::info!(constraint, "a write collided with another one");
+                Self::Conflict("it was changed or deleted at the same moment; look at it and try again".to_owned())
+            }
+            StoreError::Contended(source) => {
+                tracing::warn!(error = %source, "a transaction had to give way");
+                Self::Unavailable("the database is busy with other writes to the same rows")
+            }
             other => Self::Internal(other.into()),
         }
     }

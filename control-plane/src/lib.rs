@@ -1,3 +1,21 @@
-//! The control plane: owns every fact, syncs git, serves the APIs.
+//! The control plane: owns every fact in PostgreSQL, syncs git, stores dists, serves the APIs and answers the edges.
+//!
+//! The arrow of dependencies is http, jobs, git → store → domain → crates. All SQL stands in [`store`]; [`domain`] knows
+//! neither sqlx nor axum.
 
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod error;
 pub mod git;
+pub mod http;
+pub mod jobs;
+pub mod server;
+pub mod state;
+pub mod storage;
+pub mod store;
+
+/// How a database is named to this crate.
+pub mod sqlx_options {
+    pub use sqlx::postgres::PgConnectOptions;
+}

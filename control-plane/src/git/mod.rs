@@ -9,6 +9,7 @@ pub mod address;
 mod archive;
 mod attributes;
 pub mod child;
+pub mod demo_repository;
 mod failure;
 mod mirror;
 mod object;

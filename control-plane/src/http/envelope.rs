@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use axum::Json;
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, OriginalUri, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -32,7 +32,7 @@ pub(crate) fn data_with<T: Serialize>(status: StatusCode, value: T) -> Response 
 }
 
 /// Answers of the API are never kept by anyone.
-fn no_store(mut response: Response) -> Response {
+pub(crate) fn no_store(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
@@ -75,8 +75,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
         if !problems.is_empty() {
             return Err(ApiError::Validation(problems));
         }
+        // A nested router sees a part of the path; links need all of it.
+        let path = parts.extensions.get::<OriginalUri>().map_or(parts.uri.path(), |uri| uri.0.path()).to_owned();
         let rest = query.into_iter().filter(|(key, _)| key != "page" && key != "per_page").collect();
-        Ok(Self { page, per_page, path: parts.uri.path().to_owned(), rest })
+        Ok(Self { page, per_page, path, rest })
     }
 }
 

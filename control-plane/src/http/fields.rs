@@ -45,6 +45,8 @@ pub(crate) struct Fields {
     problems: Vec<Detail>,
 }
 
+/// Unknown fields that are named in one refusal.
+const MOST_UNKNOWN: usize = 100;
 /// Largest body that is read.
 pub(crate) const MOST_BODY: usize = 1 << 20;
 
@@ -89,7 +91,8 @@ impl Fields {
     /// # Errors
     /// When anything was wrong or a field was never asked for.
     pub(crate) fn finish(mut self) -> Result<(), ApiError> {
-        let unknown: Vec<String> = self.map.keys().cloned().collect();
+        // A body of nothing but nonsense must not give an answer many times its size.
+        let unknown: Vec<String> = self.map.keys().take(MOST_UNKNOWN).cloned().collect();
         for name in unknown {
             self.refuse(&name, "unknown field; remove it or check its spelling");
         }
@@ -134,17 +137,34 @@ impl Fields {
         self.string(name, |value| text::line(value, most))
     }
 
+    /// A string that must be there, through `check`; none when something was wrong, which is then noted.
+    pub(crate) fn required<T, E: ToString>(
+        &mut self,
+        name: &str,
+        message: &str,
+        check: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let given = self.has(name);
+        match self.string(name, check) {
+            Patch::Set(value) => return Some(value),
+            Patch::Absent if given => {}
+            _ => self.refuse(name, message),
+        }
+        None
+    }
+
+    /// Takes what is wrong with the fields of an object inside this one.
+    pub(crate) fn absorb(&mut self, error: ApiError) -> Result<(), ApiError> {
+        match error {
+            ApiError::Validation(details) => self.problems.extend(details),
+            other => return Err(other),
+        }
+        Ok(())
+    }
+
     /// One line of text that must be there.
     pub(crate) fn required_line(&mut self, name: &str, most: usize) -> String {
-        let given = self.has(name);
-        match self.line(name, most) {
-            Patch::Set(value) => value,
-            Patch::Absent if given => String::new(),
-            _ => {
-                self.refuse(name, "is required");
-                String::new()
-            }
-        }
+        self.required(name, "is required", |value| text::line(value, most)).unwrap_or_default()
     }
 
     /// An instant in RFC 3339.

@@ -85,7 +85,12 @@ async fn keep(
 fn without_secrets(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            map.retain(|key, value| !matches!(key.as_str(), "plain_token" | "password") && !(key == "token" && value.is_string()));
+            let secret = |key: &str, value: &Value| match key {
+                "plain_token" | "password" => true,
+                "token" => value.is_string(),
+                _ => false,
+            };
+            map.retain(|key, value| !secret(key, value));
             map.values_mut().for_each(without_secrets);
         }
         Value::Array(items) => items.iter_mut().for_each(without_secrets),

@@ -6,6 +6,7 @@ mod envelope;
 mod fields;
 mod idempotency;
 mod operator;
+mod path;
 mod request_id;
 pub mod rest;
 pub mod router;

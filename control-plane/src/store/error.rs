@@ -12,6 +12,9 @@ pub enum StoreError {
     /// The database cannot be reached, or not in time.
     #[error("the database cannot be reached")]
     Unavailable(#[source] sqlx::Error),
+    /// The transaction had to give way to others: a deadlock, or a lock or an answer that did not come in time.
+    #[error("the database is busy with other writes")]
+    Contended(#[source] sqlx::Error),
     /// Text that PostgreSQL cannot keep: NUL.
     #[error("a text holds a NUL character")]
     Unstorable,
@@ -34,6 +37,8 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(database) => match (database.constraint(), database.code().as_deref()) {
                 (Some(constraint), _) => Self::Conflict { constraint: constraint.to_owned() },
                 (None, Some("22021")) => Self::Unstorable,
+                // Serialization failure, deadlock, lock not available, statement cancelled, idle in transaction too long.
+                (None, Some("40001" | "40P01" | "55P03" | "57014" | "25P03")) => Self::Contended(error),
                 // Admin shutdown, crash shutdown, cannot connect now, too many connections.
                 (None, Some("57P01" | "57P02" | "57P03" | "53300")) => Self::Unavailable(error),
                 _ => Self::Driver(error),

@@ -4,10 +4,12 @@
 //! of the same thing. Every fact has a [`Revision`]; an edge that knows one sends it along and hears [`Answer::Unchanged`]
 //! when it still holds. Everything here crosses a version boundary: fields are only ever added, with a default.
 
+mod change;
 mod package;
 mod read;
 mod tenant;
 
+pub use change::Change;
 pub use package::{Abandoned, Dist, Package, PastReference, Version};
 pub use read::{Answer, Entry, Key, KnownKey, ReadReply, ReadRequest, Revision};
 pub use tenant::{Host, Source, Tenant, TenantId, Vendor};

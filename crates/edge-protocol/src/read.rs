@@ -62,6 +62,7 @@ pub struct ReadReply {
 /// What the control plane says of one key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "answers live for one reading; a box would cost more than the space")]
 pub enum Answer {
     /// The reader's revision still holds.
     Unchanged,

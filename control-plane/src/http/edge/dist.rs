@@ -1,7 +1,7 @@
 //! The bytes of a dist, for an edge that will check them against their digest.
 
 use axum::body::Body;
-use axum::extract::{Path, State as FromState};
+use axum::extract::State as FromState;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use cargoman_credential::Digest;
@@ -9,6 +9,7 @@ use cargoman_edge_protocol::TenantId;
 
 use super::Edge;
 use crate::error::ApiError;
+use crate::http::path::Path;
 use crate::state::State;
 
 pub(crate) async fn dist(

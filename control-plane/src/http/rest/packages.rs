@@ -1,6 +1,6 @@
 //! `/packages`: what is sold or shared.
 
-use axum::extract::{Path, State as FromState};
+use axum::extract::State as FromState;
 use axum::http::StatusCode;
 use axum::response::Response;
 use cargoman_composer::name::PackageName;
@@ -16,6 +16,7 @@ use crate::git::protocol::Failed;
 use crate::http::envelope::{Paging, data, data_with, whole_list};
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
+use crate::http::path::Path;
 use crate::http::rest::package;
 use crate::jobs::probe;
 use crate::state::State;

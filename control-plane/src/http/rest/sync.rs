@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State as FromState};
+use axum::extract::State as FromState;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use crate::domain::job::{Job, SYNC_PACKAGE};
 use crate::error::ApiError;
 use crate::http::envelope::{Paging, data, data_with};
 use crate::http::operator::Operator;
+use crate::http::path::Path;
 use crate::http::rest::package;
 use crate::state::State;
 use crate::store::jobs;

@@ -1,11 +1,12 @@
 //! `/tasks`: what is being done and what was done.
 
-use axum::extract::{Path, State as FromState};
+use axum::extract::State as FromState;
 use axum::response::Response;
 
 use crate::error::ApiError;
 use crate::http::envelope::{Paging, data};
 use crate::http::operator::Operator;
+use crate::http::path::Path;
 use crate::http::rest::id;
 use crate::state::State;
 use crate::store::jobs;

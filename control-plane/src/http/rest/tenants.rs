@@ -1,6 +1,6 @@
 //! `/tenants`: root's own resource.
 
-use axum::extract::{Path, State as FromState};
+use axum::extract::State as FromState;
 use axum::response::Response;
 use cargoman_edge_protocol::{Change, TenantId};
 use serde_json::json;
@@ -11,6 +11,7 @@ use crate::error::ApiError;
 use crate::http::envelope::{Paging, created, data};
 use crate::http::fields::Fields;
 use crate::http::operator::Root;
+use crate::http::path::Path;
 use crate::state::State;
 use crate::store::{Actor, TenantTransaction, tenants};
 

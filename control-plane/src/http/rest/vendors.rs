@@ -1,6 +1,6 @@
 //! `/vendors`: which vendors are the tenant's, and which of their names are public.
 
-use axum::extract::{Path, State as FromState};
+use axum::extract::State as FromState;
 use axum::response::Response;
 use cargoman_composer::name::{PackageName, VendorName};
 use serde_json::json;
@@ -9,6 +9,7 @@ use crate::error::ApiError;
 use crate::http::envelope::{Paging, data, whole_list};
 use crate::http::fields::Fields;
 use crate::http::operator::Operator;
+use crate::http::path::Path;
 use crate::state::State;
 use crate::store::{tenants, vendors};
 

@@ -1,6 +1,6 @@
 //! `/customers/{id}/packages` and `/customers/{id}/grants`: what a customer may see.
 
-use axum::extract::{Path, State as FromState};
+use axum::extract::State as FromState;
 use axum::response::Response;
 use cargoman_composer::name::PackageName;
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use crate::error::ApiError;
 use crate::http::envelope::{Paging, created, data, whole_list};
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
+use crate::http::path::Path;
 use crate::http::rest::{id, package};
 use crate::state::State;
 use crate::store::grants::{self as store, GrantFields};

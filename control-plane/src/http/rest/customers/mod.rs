@@ -4,7 +4,7 @@ pub(crate) mod grants;
 pub(crate) mod status;
 pub(crate) mod tokens;
 
-use axum::extract::{Path, State as FromState};
+use axum::extract::State as FromState;
 use axum::http::StatusCode;
 use axum::response::Response;
 use cargoman_edge_protocol::Change;
@@ -18,6 +18,7 @@ use crate::error::ApiError;
 use crate::http::envelope::{Paging, data, data_with};
 use crate::http::fields::Fields;
 use crate::http::operator::Operator;
+use crate::http::path::Path;
 use crate::http::rest::id;
 use crate::state::State;
 use crate::store::customers::{self as store, CustomerFields};

@@ -1,6 +1,6 @@
 //! `/customers/{id}/suspend`, `/reactivate`, `/expire`.
 
-use axum::extract::{Path, State as FromState};
+use axum::extract::State as FromState;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -11,6 +11,7 @@ use crate::error::ApiError;
 use crate::http::envelope::data;
 use crate::http::fields::Fields;
 use crate::http::operator::Operator;
+use crate::http::path::Path;
 use crate::state::State;
 use crate::store::customers as store;
 

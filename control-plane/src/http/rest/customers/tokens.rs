@@ -1,6 +1,6 @@
 //! `/customers/{id}/tokens`. A plain token is shown once, in the answer that made it.
 
-use axum::extract::{Path, State as FromState};
+use axum::extract::State as FromState;
 use axum::http::StatusCode;
 use axum::response::Response;
 use cargoman_credential::{Kind, Secret};
@@ -18,6 +18,7 @@ use crate::error::ApiError;
 use crate::http::envelope::{Paging, data, data_with};
 use crate::http::fields::Fields;
 use crate::http::operator::Operator;
+use crate::http::path::Path;
 use crate::http::rest::id;
 use crate::state::State;
 use crate::store::TenantTransaction;

@@ -1,0 +1,138 @@
+//! Calls the REST API and turns its refusals into what a person reads.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::exit::Failure;
+
+/// A registry's API.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: String,
+    tenant: Option<String>,
+}
+
+/// A sync may be waited for that long; the server answers before.
+const LONGEST: Duration = Duration::from_secs(320);
+
+impl Client {
+    /// For the API at `url`.
+    pub(crate) fn new(url: &str, token: &str, tenant: Option<&str>) -> Result<Self, Failure> {
+        let http = reqwest::Client::builder().timeout(LONGEST).build().map_err(Failure::failed)?;
+        Ok(Self {
+            http,
+            base: format!("{}/api/v1", url.trim_end_matches('/')),
+            token: token.to_owned(),
+            tenant: tenant.map(str::to_owned),
+        })
+    }
+
+    /// GET, the `data` of the answer.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.call(Method::GET, path, None).await?.ok_or_else(|| Failure::failed(format!("{path} does not exist")))
+    }
+
+    /// GET; none for 404.
+    pub(crate) async fn find(&self, path: &str) -> Result<Option<Value>, Failure> {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// Every page of a list.
+    pub(crate) async fn list(&self, path: &str) -> Result<Value, Failure> {
+        let mut all = Vec::new();
+        let joint = if path.contains('?') { '&' } else { '?' };
+        for page in 1.. {
+            let whole = self.answer(Method::GET, &format!("{path}{joint}page={page}&per_page=200"), None).await?;
+            let whole = whole.ok_or_else(|| Failure::failed(format!("{path} does not exist")))?;
+            let pages = whole.pointer("/pagination/total_pages").and_then(Value::as_i64).unwrap_or(1);
+            if let Some(Value::Array(rows)) = whole.get("data") {
+                all.extend(rows.iter().cloned());
+            }
+            if page >= pages {
+                break;
+            }
+        }
+        Ok(Value::Array(all))
+    }
+
+    /// POST.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.write(Method::POST, path, body).await
+    }
+
+    /// PUT.
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.write(Method::PUT, path, body).await
+    }
+
+    /// DELETE.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.write(Method::DELETE, path, &Value::Null).await
+    }
+
+    async fn write(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
+        let body = if body.is_null() { None } else { Some(body) };
+        self.call(method, path, body).await?.ok_or_else(|| Failure::failed(format!("{path}: not found")))
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Option<Value>, Failure> {
+        Ok(self
+            .answer(method, path, body)
+            .await?
+            .map(|mut whole| whole.get_mut("data").map(Value::take).unwrap_or_default()))
+    }
+
+    async fn answer(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Option<Value>, Failure> {
+        let url = format!("{}/{path}", self.base);
+        let mut request = self.http.request(method, &url).bearer_auth(&self.token);
+        if let Some(tenant) = &self.tenant {
+            request = request.header("X-Cargoman-Tenant", tenant);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let unreachable = |error: reqwest::Error| {
+            let error = error.without_url();
+            Failure::failed(format!("cannot reach {url}: {error}; is the registry running, and is CARGOMAN_URL right?"))
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let whole: Value = response.json().await.map_err(unreachable)?;
+        if status.is_success() {
+            return Ok(Some(whole));
+        }
+        let code = whole.pointer("/error/code").and_then(Value::as_str).unwrap_or_default();
+        if status == StatusCode::NOT_FOUND && code == "NOT_FOUND" {
+            return Ok(None);
+        }
+        Err(refusal(status, &whole))
+    }
+}
+
+fn refusal(status: StatusCode, whole: &Value) -> Failure {
+    let mut message = match whole.pointer("/error/message").and_then(Value::as_str) {
+        Some(message) => message.to_owned(),
+        None => format!("the registry answered {status}"),
+    };
+    for detail in whole.pointer("/error/details").and_then(Value::as_array).into_iter().flatten() {
+        let part = |name: &str| detail.get(name).and_then(Value::as_str).unwrap_or_default();
+        message.push_str(&format!("\n  {}: {}", part("field"), part("message")));
+    }
+    match status {
+        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => Failure::usage(message),
+        _ => Failure::failed(message),
+    }
+}
+
+/// A part of a path.
+pub(crate) fn segment(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+/// `vendor/name` as two parts of a path.
+pub(crate) fn package_path(name: &str) -> String {
+    name.split('/').map(segment).collect::<Vec<_>>().join("/")
+}

@@ -1,0 +1,54 @@
+//! Tables for people, JSON for machines.
+
+use comfy_table::{Table, presets};
+use serde_json::Value;
+
+use super::Answer;
+
+pub(super) fn show(answer: &Answer, json: bool) {
+    match answer {
+        Answer::Table(_, value) | Answer::Thing(value, _) if json => println!("{value:#}"),
+        Answer::Thing(_, sentence) => println!("{sentence}"),
+        Answer::Table(columns, value) => println!("{}", table(columns, value)),
+    }
+}
+
+fn table(columns: &[&str], rows: &Value) -> String {
+    let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
+    if rows.is_empty() {
+        return "none".to_owned();
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(columns.iter().map(|column| column.replace('_', " ")));
+    for row in rows {
+        table.add_row(columns.iter().map(|column| cell(row.get(column))));
+    }
+    table.trim_fmt()
+}
+
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "–".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// The text of a field, or nothing.
+pub(super) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn tables() {
+        assert_eq!(table(&["a"], &json!([])), "none");
+        let shown = table(&["name", "expires_at"], &json!([{"name": "Shop", "expires_at": null}]));
+        assert!(shown.contains("Shop") && shown.contains('–') && shown.contains("expires at"), "{shown}");
+    }
+}

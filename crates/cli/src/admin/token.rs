@@ -1,0 +1,84 @@
+//! `cargoman token …`
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::Answer;
+use super::client::{Client, segment};
+use super::output::text;
+use crate::exit::Failure;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Makes a token; shows it once.
+    Create {
+        /// Id of the customer, `cust_…`.
+        customer: String,
+        /// For people.
+        name: String,
+        /// Narrows it to packages, `acme/*`; may be given several times.
+        #[arg(long = "package")]
+        packages: Vec<String>,
+        /// No good from this instant on (RFC 3339).
+        #[arg(long)]
+        expires_at: Option<String>,
+    },
+    /// Lists a customer's tokens.
+    List {
+        /// Id of the customer, `cust_…`.
+        customer: String,
+    },
+    /// Replaces a token's secret; shows the new one once.
+    Rotate {
+        /// Id of the customer, `cust_…`.
+        customer: String,
+        /// Id of the token, `tok_id_…`.
+        token: String,
+        /// Seconds for which the old secret still works.
+        #[arg(long, default_value_t = 0)]
+        grace_seconds: u32,
+    },
+    /// Ends a token.
+    Revoke {
+        /// Id of the customer, `cust_…`.
+        customer: String,
+        /// Id of the token, `tok_id_…`.
+        token: String,
+    },
+}
+
+pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Failure> {
+    match command {
+        Command::Create { customer, name, packages, expires_at } => {
+            let mut body = json!({"name": name, "package_scopes": packages});
+            if let Some(at) = expires_at {
+                body["expires_at"] = json!(at);
+            }
+            Ok(shown(client.post(&format!("customers/{}/tokens", segment(&customer)), &body).await?))
+        }
+        Command::List { customer } => {
+            let rows = client.list(&format!("customers/{}/tokens", segment(&customer))).await?;
+            Ok(Answer::Table(&["id", "name", "scope", "last_four", "created_at", "expires_at", "revoked_at"], rows))
+        }
+        Command::Rotate { customer, token, grace_seconds } => {
+            let path = format!("customers/{}/tokens/{}/rotate", segment(&customer), segment(&token));
+            Ok(shown(client.post(&path, &json!({"grace_seconds": grace_seconds})).await?))
+        }
+        Command::Revoke { customer, token } => {
+            let gone = client.delete(&format!("customers/{}/tokens/{}", segment(&customer), segment(&token))).await?;
+            let sentence = format!("revoked {} (…{})", text(&gone, "id"), text(&gone, "last_four"));
+            Ok(Answer::Thing(gone, sentence))
+        }
+    }
+}
+
+fn shown(made: Value) -> Answer {
+    let url = made.pointer("/composer_auth/repository_url").and_then(Value::as_str).unwrap_or_default();
+    let host = url.split_once("://").map_or(url, |(_, host)| host);
+    let sentence = format!(
+        "token, shown this once: {}\nfor its users: composer config http-basic.{host} token {}",
+        text(&made, "plain_token"),
+        text(&made, "plain_token")
+    );
+    Answer::Thing(made, sentence)
+}

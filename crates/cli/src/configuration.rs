@@ -1,0 +1,139 @@
+//! Where the configuration comes from: a TOML file, over it the environment, over that the flags. `config check` and
+//! `config show` live here too.
+
+use std::path::{Path, PathBuf};
+
+use cargoman_control_plane::config::{Config, SECTIONS};
+use clap::Subcommand;
+use toml::{Table, Value};
+
+use crate::exit::Failure;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Reports every problem of a configuration file.
+    Check {
+        /// The file.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Shows the values that differ from the defaults, and where each comes from.
+    Show {
+        /// The file.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+}
+
+/// The file and the environment as one table, split by program.
+#[derive(Debug, Default)]
+pub(crate) struct Layers {
+    /// Sections of the control plane.
+    pub(crate) control_plane: Table,
+    /// Sections of the edge.
+    pub(crate) edge: Table,
+}
+
+impl Layers {
+    /// Reads the file, if any, and lays the environment over it.
+    pub(crate) fn read(file: Option<&Path>) -> Result<Self, Failure> {
+        let mut table = match file {
+            None => Table::new(),
+            Some(path) => {
+                let wrong = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", path.display()));
+                std::fs::read_to_string(path).map_err(|error| wrong(&error))?.parse().map_err(|error| wrong(&error))?
+            }
+        };
+        lay_over(&mut table, std::env::vars());
+        let mut layers = Self::default();
+        let mut unknown = Vec::new();
+        for (section, value) in table {
+            if SECTIONS.contains(&section.as_str()) {
+                layers.control_plane.insert(section, value);
+            } else if is_edge_section(&section) {
+                layers.edge.insert(section, value);
+            } else {
+                unknown.push(format!("unknown section `{section}`; check its spelling in config/*.toml"));
+            }
+        }
+        if unknown.is_empty() { Ok(layers) } else { Err(Failure::usage(unknown.join("\n"))) }
+    }
+
+    /// The control plane's configuration.
+    pub(crate) fn control_plane(&self) -> Result<Config, Failure> {
+        Config::from_table(self.control_plane.clone())
+            .map_err(|error| Failure::usage(format!("configuration: {error}")))
+    }
+}
+
+fn is_edge_section(name: &str) -> bool {
+    cargoman_proxy::config::SECTIONS.contains(&name) || name == "plugins"
+}
+
+/// `CARGOMAN_SECTION__KEY=value` sets `section.key`; other `CARGOMAN_…` variables are no configuration.
+fn lay_over(table: &mut Table, variables: impl Iterator<Item = (String, String)>) {
+    for (name, text) in variables {
+        let Some((section, key)) = name.strip_prefix("CARGOMAN_").and_then(|rest| rest.split_once("__")) else {
+            continue;
+        };
+        let (section, key) = (section.to_ascii_lowercase(), key.to_ascii_lowercase());
+        let entry = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+        if let Value::Table(values) = entry {
+            values.insert(key, value(&text));
+        }
+    }
+}
+
+/// A number, a flag or a list where the text is one in TOML; else the text itself.
+fn value(text: &str) -> Value {
+    let parsed = format!("v = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("v"));
+    parsed.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+pub(crate) fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Check { config } => {
+            let layers = Layers::read(Some(config))?;
+            layers.control_plane()?;
+            check_edge(&layers)?;
+            println!("{}: fine", config.display());
+        }
+        Command::Show { config } => {
+            let layers = Layers::read(config.as_deref())?;
+            layers.control_plane()?;
+            let merged: Table = layers.control_plane.into_iter().chain(layers.edge).collect();
+            print!("{merged}");
+        }
+    }
+    Ok(())
+}
+
+/// The edge's sections alone, where the file has any.
+fn check_edge(layers: &Layers) -> Result<(), Failure> {
+    if layers.edge.is_empty() {
+        return Ok(());
+    }
+    let checked = cargoman_proxy::config::EdgeConfig::from_toml(&layers.edge.to_string());
+    checked.map(|_| ()).map_err(Failure::usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_lies_over_the_file() {
+        let mut table: Table = "[git]\nallow_local = false\n[jobs]\nworkers = 1".parse().unwrap();
+        let variables = [
+            ("CARGOMAN_GIT__ALLOW_LOCAL", "true"),
+            ("CARGOMAN_JOBS__WORKERS", "3"),
+            ("CARGOMAN_TENANCY__ZONE", "registry.example"),
+            ("CARGOMAN_DATA", "/x"),
+            ("OTHER__THING", "1"),
+        ];
+        lay_over(&mut table, variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let expected: Table =
+            "[git]\nallow_local = true\n[jobs]\nworkers = 3\n[tenancy]\nzone = \"registry.example\"".parse().unwrap();
+        assert_eq!(table, expected);
+    }
+}

@@ -1,0 +1,79 @@
+//! The secrets a program starts with: the `ADMIN_TOKEN` and the credential between edge and control plane.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use cargoman_credential::{Digest, Kind, Secret};
+
+use crate::exit::Failure;
+
+const SHORTEST: usize = 16;
+
+/// The token and whether it was made just now.
+pub(crate) struct AdminToken {
+    pub(crate) text: String,
+    pub(crate) new: bool,
+}
+
+impl AdminToken {
+    pub(crate) fn digest(&self) -> Digest {
+        Digest::of(self.text.as_bytes())
+    }
+}
+
+/// From the environment, else the named file, else the one in the data folder, which is made at the first start.
+pub(crate) fn admin_token(file: Option<&Path>, data: Option<&Path>) -> Result<AdminToken, Failure> {
+    if let Ok(text) = std::env::var("ADMIN_TOKEN") {
+        return check(&text, "ADMIN_TOKEN");
+    }
+    if let Some(file) = file {
+        return check(&read(file)?, &file.display().to_string());
+    }
+    let Some(data) = data else {
+        return Err(Failure::usage("no admin token: set ADMIN_TOKEN or name a file with --admin-token-file"));
+    };
+    let kept = data.join("admin-token");
+    if kept.exists() {
+        return check(&read(&kept)?, &kept.display().to_string());
+    }
+    let secret = generate(Kind::Operator)?;
+    write_secret(&kept, secret.expose())?;
+    Ok(AdminToken { text: secret.expose().to_owned(), new: true })
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))
+}
+
+fn check(text: &str, source: &str) -> Result<AdminToken, Failure> {
+    let text = text.trim();
+    if text.starts_with("$argon2") {
+        return Err(Failure::usage(format!("{source}: Argon2 strings are not supported yet; give the token itself")));
+    }
+    if text.len() < SHORTEST || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Failure::usage(format!(
+            "{source}: the admin token needs {SHORTEST} or more printable characters without spaces"
+        )));
+    }
+    Ok(AdminToken { text: text.to_owned(), new: false })
+}
+
+/// A new secret from the operating system.
+pub(crate) fn generate(kind: Kind) -> Result<Secret, Failure> {
+    Secret::generate(kind, &ring::rand::SystemRandom::new())
+        .map_err(|_| Failure::failed("the operating system gives no random bytes"))
+}
+
+/// Writes a file that only its owner may read; whole or not at all.
+pub(crate) fn write_secret(path: &Path, text: &str) -> Result<(), Failure> {
+    let unfinished = path.with_extension("new");
+    let written = || -> std::io::Result<()> {
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        writeln!(file, "{text}")?;
+        file.sync_all()?;
+        std::fs::rename(&unfinished, path)
+    };
+    written().map_err(|error| Failure::failed(format!("cannot write {}: {error}", path.display())))
+}

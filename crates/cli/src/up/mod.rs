@@ -1,0 +1,191 @@
+//! `cargoman up`: edge, control plane, job workers and a private PostgreSQL in one process, from one folder.
+//!
+//! A plain function on the main thread: Pingora makes its own runtimes and must not be called from inside one. The control
+//! plane has a thread and a runtime of its own, and its pools are made inside it.
+
+mod announce;
+mod control_plane;
+mod database;
+mod demo;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use cargoman_control_plane::config::Config;
+use cargoman_control_plane::server::Start;
+use cargoman_control_plane::state::Secrets;
+use cargoman_credential::{Kind, Secret};
+use cargoman_proxy::config::EdgeConfig;
+use cargoman_proxy::server::Edge;
+use clap::Args;
+use tokio::sync::watch;
+
+use crate::configuration::Layers;
+use crate::control_plane::{git_worker, install_crypto};
+use crate::credentials::{self, AdminToken};
+use crate::data_folder;
+use crate::exit::Failure;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The folder that holds everything.
+    #[arg(long, env = "CARGOMAN_DATA", default_value = "/var/lib/cargoman")]
+    data: PathBuf,
+    /// Where Composer is answered.
+    #[arg(long, env = "CARGOMAN_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// Where the control plane's own API listens.
+    #[arg(long, env = "CARGOMAN_CONTROL_LISTEN")]
+    control_listen: Option<SocketAddr>,
+    /// The address at which Composer reaches this registry; `http://<listen>` without it.
+    #[arg(long, env = "BASE_URL")]
+    public_url: Option<String>,
+    /// A file that holds the admin token; else ADMIN_TOKEN, else DATA/admin-token.
+    #[arg(long)]
+    admin_token_file: Option<PathBuf>,
+    /// A configuration file with sections of control plane and edge.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Makes a package from a git repository in the data folder, a customer and a token, and prints how to install it.
+    #[arg(long)]
+    demo: bool,
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    cargoman_telemetry::start();
+    install_crypto();
+    let layers = Layers::read(arguments.config.as_deref())?;
+    let mut config = layers.control_plane()?;
+    let data = data_folder::prepare(&arguments.data)?;
+    fill(&mut config, &arguments, &data, &layers);
+    let admin = credentials::admin_token(arguments.admin_token_file.as_deref(), Some(&data))?;
+    if admin.new {
+        show_new_token(&admin, &data);
+    }
+    let database = database::open(&data)?;
+    let served = serve(config, &arguments, &layers, &data, &admin, &database);
+    let stopped = database.stop();
+    served.and(stopped)
+}
+
+/// Fills in what follows from the flags and the folder.
+fn fill(config: &mut Config, arguments: &Arguments, data: &Path, layers: &Layers) {
+    let said =
+        |section: &str, key: &str| layers.control_plane.get(section).and_then(|section| section.get(key)).is_some();
+    match arguments.control_listen {
+        Some(listen) => config.server.listen = listen,
+        None if !said("server", "listen") && arguments.listen.is_some_and(|listen| listen.port() == 0) => {
+            config.server.listen.set_port(0);
+        }
+        None => {}
+    }
+    if !said("server", "edge_listen") {
+        // Only this process talks to it.
+        config.server.edge_listen.set_port(0);
+    }
+    if let Some(url) = &arguments.public_url {
+        config.server.public_url = Some(url.clone());
+    }
+    config.storage.root.get_or_insert_with(|| data.join("storage"));
+    config.git.root.get_or_insert_with(|| data.join("git"));
+    config.git.allow_local |= arguments.demo;
+}
+
+fn show_new_token(admin: &AdminToken, data: &Path) {
+    eprintln!(
+        "cargoman: made an admin token, kept in {} and shown this once:\n\n    {}\n",
+        data.join("admin-token").display(),
+        admin.text
+    );
+}
+
+/// Runs everything until a signal, or until a part ends.
+fn serve(
+    config: Config,
+    arguments: &Arguments,
+    layers: &Layers,
+    data: &Path,
+    admin: &AdminToken,
+    database: &database::Opened,
+) -> Result<(), Failure> {
+    let credential = credentials::generate(Kind::Edge)?;
+    let start = Start {
+        config,
+        database: database.options.clone(),
+        migrate: database.migrate.clone(),
+        git_worker: git_worker()?,
+        secrets: Secrets { admin: admin.digest(), edge: credential.digest() },
+        alone: database.is_private(),
+        first_tenant: if arguments.demo { ("demo", "Demo") } else { ("default", "Default") },
+    };
+    let (stop, stopped) = watch::channel(false);
+    let mut control_plane = control_plane::Thread::start(start, stopped.clone())?;
+    let served = match control_plane.addresses() {
+        Some(addresses) => {
+            let edge = edge(arguments, layers, data, &addresses, &credential).and_then(|edge| {
+                serve_edge(edge, &mut control_plane, addresses, arguments, data, admin, (&stop, stopped))
+            });
+            stop.send_replace(true);
+            edge
+        }
+        // It ended before it could serve; joining it tells why.
+        None => Ok(()),
+    };
+    control_plane.join().and(served)
+}
+
+fn edge(
+    arguments: &Arguments,
+    layers: &Layers,
+    data: &Path,
+    addresses: &control_plane::Addresses,
+    credential: &Secret,
+) -> Result<Edge, Failure> {
+    let mut table = layers.edge.clone();
+    let mut set = |section: &str, key: &str, value: toml::Value, only_if_missing: bool| {
+        let entry = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        if let Some(section) = entry.as_table_mut().filter(|section| !only_if_missing || !section.contains_key(key)) {
+            section.insert(key.to_owned(), value);
+        }
+    };
+    let listen = arguments.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+    set("edge", "listen", vec![listen.to_string()].into(), arguments.listen.is_none());
+    set("cache", "directory", data.join("edge").to_string_lossy().into_owned().into(), true);
+    set("control_plane", "edge_url", format!("http://{}", addresses.edge).into(), false);
+    set("control_plane", "public_url", format!("http://{}", addresses.public).into(), false);
+    let secret = [("CARGOMAN_CONTROL_PLANE__CREDENTIAL".to_owned(), credential.expose().to_owned())];
+    let config = EdgeConfig::from_toml_and_variables(&table.to_string(), secret).map_err(Failure::usage)?;
+    Edge::new(config).map_err(Failure::failed)
+}
+
+/// Serves on the calling thread; a second one listens to signals and tells when everything is ready.
+fn serve_edge(
+    edge: Edge,
+    control_plane: &mut control_plane::Thread,
+    addresses: control_plane::Addresses,
+    arguments: &Arguments,
+    data: &Path,
+    admin: &AdminToken,
+    (stop, stopped): (&watch::Sender<bool>, watch::Receiver<bool>),
+) -> Result<(), Failure> {
+    let listening = edge.local_addresses().first().copied();
+    let listening = listening.ok_or_else(|| Failure::failed("the edge listens nowhere: check edge.listen"))?;
+    let url = format!("http://{listening}");
+    control_plane.serve(&url);
+    let announcement = announce::Announcement {
+        edge: url.clone(),
+        control: format!("http://{}", addresses.public),
+        public_url: arguments.public_url.clone().unwrap_or(url),
+        demo: arguments.demo.then(|| data.join("demo")),
+        admin_token: admin.text.clone(),
+    };
+    let (stop_all, stop, heard) = (stop, stop.clone(), stopped.clone());
+    let watcher = std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || announce::until_stopped(&announcement, &stop, heard))
+        .map_err(Failure::failed)?;
+    edge.run(stopped);
+    // However the edge ended, everything ends with it.
+    stop_all.send_replace(true);
+    watcher.join().map_err(|_| Failure::failed("the thread for signals panicked"))?
+}
