@@ -1,6 +1,12 @@
-//! A plugin as a third party would write it: counts requests per tenant and says the count in a header.
+//! A plugin as a third party would write it, in an edge of his own: counts requests per tenant and says the count in a header.
 //!
-//! It is compiled with the tests, and `tests/edge/refusals.rs` need not know it: everything it uses is public.
+//! In `edge.toml`:
+//! ```toml
+//! [[plugins]]
+//! name = "request-counter"
+//! settings = { header = "x-request-count" }
+//! ```
+//! Compiled with the tests, so that what a plugin needs stays public.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

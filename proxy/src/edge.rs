@@ -17,6 +17,7 @@ use url::Url;
 
 use crate::config::{EdgeConfig, EdgeCredential, Limits};
 use crate::connection;
+use crate::request::admit::Fault;
 use crate::request::refuse::Refusal;
 use crate::request::visit::Visit;
 use crate::request::{Answer, Parts, answer, write};
@@ -151,12 +152,18 @@ impl ProxyHttp for EdgeProxy {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, visit: &mut Visit) -> FailToProxy {
-        let client_is_gone = *error.esource() == ErrorSource::Downstream;
-        if client_is_gone || session.response_written().is_some() {
+        let by_client = *error.esource() == ErrorSource::Downstream;
+        let broken =
+            matches!(error.etype(), ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed);
+        if (by_client && broken) || session.response_written().is_some() {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
-        let timed_out = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
-        let refusal = Refusal::UpstreamUnavailable { timed_out };
+        let refusal = match error.etype() {
+            ErrorType::ReadTimedout if by_client => Refusal::BodyLate,
+            _ if by_client => Refusal::Fault(Fault::Body),
+            ErrorType::ReadTimedout | ErrorType::WriteTimedout => Refusal::UpstreamUnavailable { timed_out: true },
+            _ => Refusal::UpstreamUnavailable { timed_out: false },
+        };
         let mut reply = refusal.reply();
         reply.close = true;
         visit.adjust(&self.parts.plugins, session.req_header(), &mut reply);

@@ -39,6 +39,8 @@ pub struct Edge {
     reports: mpsc::Receiver<InstallReport>,
     listeners: Vec<(SocketAddr, TcpListener)>,
     addresses: Vec<SocketAddr>,
+    /// HTTP/2 without TLS. For tests alone: Pingora waits without end for the first 24 bytes of such a connection.
+    plain_http2: bool,
 }
 
 /// Why an edge cannot start.
@@ -99,7 +101,7 @@ impl Edge {
         });
         let listeners = config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
         let addresses = listeners.iter().map(|(address, _)| *address).collect();
-        Ok(Self { config, control_plane, parts, reports, listeners, addresses })
+        Ok(Self { config, control_plane, parts, reports, listeners, addresses, plain_http2: false })
     }
 
     /// Where it listens, with the real ports.
@@ -115,6 +117,7 @@ impl Edge {
         let conf = Arc::new(server_conf(&self.config));
         let mut proxy = http_proxy(&conf, EdgeProxy::new(&self.config, Arc::clone(&self.parts), stopping.clone()));
         let mut options = HttpServerOptions::default();
+        options.h2c = self.plain_http2;
         options.h2_idle_timeout = Some(self.config.limits.keep_alive);
         proxy.server_options = Some(options);
         let open = Open::new(self.config.limits.connections);
@@ -210,5 +213,73 @@ impl ShutdownSignalWatch for Stop {
             tracing::warn!(target: "cargoman::edge", "requests in flight did not end in time");
         }
         ShutdownSignal::FastShutdown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cargoman_credential::{Kind, Secret};
+    use http::Method;
+
+    use super::*;
+    use crate::config::{ControlPlane as ControlPlaneConfig, EdgeCredential};
+
+    /// An edge whose control plane is away.
+    fn lonely_edge(directory: &tempfile::TempDir) -> Edge {
+        let credential = Secret::generate(Kind::Edge, &ring::rand::SystemRandom::new()).unwrap();
+        let control_plane = ControlPlaneConfig {
+            edge_url: "http://127.0.0.1:9".parse().unwrap(),
+            public_url: "http://127.0.0.1:9".parse().unwrap(),
+            credential: EdgeCredential::parse(credential.expose()).unwrap(),
+            timeout: Duration::from_secs(3),
+        };
+        let listen = vec!["127.0.0.1:0".parse().unwrap()];
+        Edge::new(EdgeConfig::new(listen, control_plane, directory.path().to_owned())).unwrap()
+    }
+
+    /// E-H9, E-G5 over HTTP/2: the same answers as over HTTP/1.1, and streams that end.
+    #[test]
+    fn both_versions_of_http() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut edge = lonely_edge(&directory);
+        edge.plain_http2 = true;
+        let address = edge.local_addresses()[0];
+        let (stop, stopping) = watch::channel(false);
+        let running = std::thread::spawn(move || edge.run(stopping));
+        let http1 = reqwest::blocking::Client::builder().http1_only().no_proxy().build().unwrap();
+        let http2 = reqwest::blocking::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+        for (method, path, status) in [
+            (Method::GET, "/healthz", 200),
+            (Method::HEAD, "/healthz", 200),
+            (Method::GET, "/readyz", 503),
+            (Method::GET, "/packages.json", 503),
+            (Method::HEAD, "/packages.json", 503),
+            (Method::DELETE, "/p2/acme/pay.json", 405),
+            (Method::GET, "/p2/acme/pay%2f.json", 400),
+        ] {
+            let ask = |client: &reqwest::blocking::Client| {
+                let answer = client.request(method.clone(), format!("http://{address}{path}")).send().unwrap();
+                let fields = ["content-type", "content-length", "cache-control", "allow", "retry-after"];
+                let fields = fields.map(|name| answer.headers().get(name).cloned());
+                (answer.status().as_u16(), fields, answer.bytes().unwrap())
+            };
+            let (first, second) = (ask(&http1), ask(&http2));
+            assert_eq!(first, second, "{method} {path}");
+            assert_eq!(second.0, status, "{method} {path}");
+            assert_eq!(second.2.is_empty(), method == Method::HEAD);
+        }
+        drop((http1, http2));
+        stop.send_replace(true);
+        running.join().unwrap();
+    }
+
+    #[test]
+    fn a_taken_address_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = lonely_edge(&directory);
+        let mut config = first.config.clone();
+        config.listen = first.local_addresses().to_vec();
+        let error = Edge::new(config).err().unwrap().to_string();
+        assert!(error.contains(&first.local_addresses()[0].to_string()), "{error}");
     }
 }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use cargoman_control_plane::config::{Config, SECTIONS};
+use cargoman_proxy::config::EdgeConfig;
 use clap::Subcommand;
 use toml::{Table, Value};
 
@@ -30,8 +31,10 @@ pub(crate) enum Command {
 pub(crate) struct Layers {
     /// Sections of the control plane.
     pub(crate) control_plane: Table,
-    /// Sections of the edge.
+    /// Sections of the edge, from the file alone: it lays the environment over them itself, secrets included.
     pub(crate) edge: Table,
+    /// The environment's part for the edge.
+    pub(crate) edge_variables: Vec<(String, String)>,
 }
 
 impl Layers {
@@ -44,8 +47,9 @@ impl Layers {
                 std::fs::read_to_string(path).map_err(|error| wrong(&error))?.parse().map_err(|error| wrong(&error))?
             }
         };
-        lay_over(&mut table, std::env::vars());
-        let mut layers = Self::default();
+        let (edge_variables, variables): (Vec<_>, Vec<_>) = std::env::vars().partition(|(name, _)| is_for_edge(name));
+        lay_over(&mut table, variables.into_iter());
+        let mut layers = Self { edge_variables, ..Self::default() };
         let mut unknown = Vec::new();
         for (section, value) in table {
             if SECTIONS.contains(&section.as_str()) {
@@ -68,6 +72,11 @@ impl Layers {
 
 fn is_edge_section(name: &str) -> bool {
     cargoman_proxy::config::SECTIONS.contains(&name) || name == "plugins"
+}
+
+fn is_for_edge(variable: &str) -> bool {
+    let section = variable.strip_prefix("CARGOMAN_").and_then(|rest| rest.split_once("__"));
+    section.is_some_and(|(section, _)| is_edge_section(&section.to_ascii_lowercase()))
 }
 
 /// `CARGOMAN_SECTION__KEY=value` sets `section.key`; other `CARGOMAN_…` variables are no configuration.
@@ -110,10 +119,10 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
 
 /// The edge's sections alone, where the file has any.
 fn check_edge(layers: &Layers) -> Result<(), Failure> {
-    if layers.edge.is_empty() {
+    if layers.edge.is_empty() && layers.edge_variables.is_empty() {
         return Ok(());
     }
-    let checked = cargoman_proxy::config::EdgeConfig::from_toml(&layers.edge.to_string());
+    let checked = EdgeConfig::from_toml_and_variables(&layers.edge.to_string(), layers.edge_variables.clone());
     checked.map(|_| ()).map_err(Failure::usage)
 }
 

@@ -143,6 +143,14 @@ fn pretty(version: &Version) -> String {
 
 #[cfg(test)]
 mod tests {
+    use cargoman_composer::constraint::Constraint;
+    use cargoman_composer::version::Version as NormalizedVersion;
+    use cargoman_credential::Digest;
+    use cargoman_edge_protocol::{Source, TenantId};
+    use cargoman_licence::{Customer, Grant, PackageGlob, Scope, Token};
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]
@@ -154,6 +162,111 @@ mod tests {
         assert_eq!(md5_hex("message digest"), "f96b697d7cb7938d525a2f31aaf161d0");
         for odd in ["dev-feature/x", "dev-a#b", "dev-é", "dev-a%b", "dev-a b", "dev-a?b"] {
             assert_eq!(segment(odd), md5_hex(odd));
+        }
+    }
+
+    fn day_number(day: u8) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000 + i64::from(day) * 86_400, 0).unwrap()
+    }
+
+    fn pay() -> PackageName {
+        PackageName::parse("acme/pay").unwrap()
+    }
+
+    fn tenant() -> Tenant {
+        Tenant {
+            id: TenantId(Uuid::from_u128(1)),
+            slug: "acme".to_owned(),
+            canonical_url: "https://acme.example".to_owned(),
+            suspended: None,
+            vendors: Vec::new(),
+            source: Source::Hide,
+        }
+    }
+
+    /// Versions of few numbers, days and references, so that many share a commit or a date.
+    fn a_version() -> impl Strategy<Value = Version> {
+        let pretty = prop::sample::select(vec![
+            "1.0.0",
+            "1.1.0",
+            "2.0.0-beta1",
+            "2.0.0",
+            "dev-main",
+            "1.x-dev",
+            "dev-feature/x",
+        ]);
+        (pretty, 0_u8..4, any::<bool>(), 0_u8..3).prop_map(|(pretty, day, yanked, reference)| Version {
+            version: NormalizedVersion::parse(pretty).unwrap(),
+            aliases: Vec::new(),
+            published_at: day_number(day),
+            yanked,
+            reference: format!("{reference:040x}"),
+            dist: Dist { sha256: Digest::of(pretty.as_bytes()), sha1: String::new(), size: 1 },
+            metadata: serde_json::Map::new(),
+            past: Vec::new(),
+        })
+    }
+
+    fn a_grant() -> impl Strategy<Value = Grant> {
+        let package = prop::sample::select(vec!["acme/pay", "acme/other"]);
+        let constraint = prop::sample::select(vec!["*", "^1.0", "^2.0", "dev-main", ">=1.1"]);
+        let stability = prop::sample::select(vec![None, Some(Stability::Beta), Some(Stability::Dev)]);
+        (package, constraint, stability, prop::option::of(0_u8..4)).prop_map(
+            |(package, constraint, stability, until)| Grant {
+                id: format!("{package} {constraint} {stability:?} {until:?}"),
+                package: PackageName::parse(package).unwrap(),
+                constraint: Constraint::parse(constraint).unwrap(),
+                minimum_stability: stability,
+                updates_until: until.map(day_number),
+            },
+        )
+    }
+
+    fn an_access() -> impl Strategy<Value = Access> {
+        let scopes = prop::sample::select(vec![vec![], vec!["acme/*"], vec!["acme/other"]]);
+        (prop::collection::vec(a_grant(), 0..4), scopes).prop_map(|(grants, scopes)| Access {
+            token: Token {
+                id: "tok_id_1".to_owned(),
+                last_four: "abcd".to_owned(),
+                scope: Scope::Download,
+                package_scopes: scopes.into_iter().map(|scope| PackageGlob::parse(scope).unwrap()).collect(),
+                expires_at: None,
+                revoked_at: None,
+            },
+            customer: Customer {
+                id: "cust_1".to_owned(),
+                name: "Shop".to_owned(),
+                status: CustomerStatus::Active,
+                expires_at: None,
+                minimum_stability: None,
+            },
+            grants,
+        })
+    }
+
+    proptest! {
+        /// Rule 6: in metadata if and only if the dist answers, but for yanked versions; and 404 exactly without a grant (rule 7).
+        #[test]
+        fn metadata_and_dists_agree(access in an_access(), versions in prop::collection::vec(a_version(), 0..8)) {
+            let mut seen = std::collections::HashSet::new();
+            let versions: Vec<Version> =
+                versions.into_iter().filter(|version| seen.insert(version.version.normalized().to_owned())).collect();
+            let package = Package { name: pay(), abandoned: None, source_url: None, versions };
+            let now = day_number(100);
+            let shown = visible(&access, &package, None, now);
+            let mut of_files = [visible(&access, &package, Some(File::Stable), now), visible(&access, &package, Some(File::Dev), now)].concat();
+            of_files.sort_unstable();
+            prop_assert_eq!(&of_files, &shown);
+            for (position, version) in (0..).zip(&package.versions) {
+                let named = segment(version.version.normalized());
+                let answer = dist(&tenant(), &access, &package, (&named, &version.reference), now);
+                prop_assert_eq!(answer.is_ok() && !version.yanked, shown.contains(&position));
+                let has_grant = access.grants.iter().any(|grant| grant.package == pay());
+                prop_assert_eq!(answer == Err(Refusal::NotFound), !has_grant);
+                if !covers(&access, &pay()) {
+                    prop_assert!(answer.is_err() && !shown.contains(&position));
+                }
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A client of HTTP/1.1 that writes what it is told and believes nothing: raw bytes over one connection.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -96,9 +96,12 @@ impl Connection {
         (!chunk.is_empty()).then_some(chunk)
     }
 
-    /// Whether the other side has ended the connection.
+    /// Whether the other side has ended the connection; waits for it as long as for an answer.
     pub(crate) fn is_closed(&mut self) -> bool {
-        matches!(self.stream.read(&mut [0]), Ok(0) | Err(_))
+        match self.stream.read(&mut [0]) {
+            Ok(read) => read == 0,
+            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        }
     }
 
     pub(crate) fn request(&mut self, method: &str, target: &str, fields: &[(&str, &str)]) -> Response {

@@ -259,7 +259,7 @@ fn list_search_and_providers_show_what_is_visible() {
     assert_eq!(found("q=PAY+makes&type="), ["acme/pay"]);
     assert_eq!(found("q=audit&type="), ["acme/log"]);
     assert_eq!(found("q=&type=metapackage"), ["acme/log"]);
-    assert_eq!(found("q=hidden&type="), [String::new(); 0]);
+    assert_eq!(found("q=hidden&type="), Vec::<String>::new());
 
     let providers = |name: &str| customer.get(&format!("/providers/{name}.json")).json()["providers"].clone();
     assert_eq!(
@@ -280,7 +280,7 @@ fn a_token_for_other_packages_sees_none() {
     narrowed.token.package_scopes = vec![PackageGlob::parse("acme/other").unwrap()];
     let customer = world.customer(vec![]);
     customer.change(narrowed);
-    assert_eq!(customer.versions(STABLE), [String::new(); 0]);
+    assert_eq!(customer.versions(STABLE), Vec::<String>::new());
     assert_eq!(customer.get("/list.json").json(), json!({ "packageNames": [] }));
 }
 

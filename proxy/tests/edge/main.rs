@@ -1,11 +1,14 @@
 //! An edge on a real port before a control plane that speaks the real protocol. One binary, because linking is slow.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this is test code")]
+
 mod client;
 mod dists;
 mod documents;
 mod fake;
 mod grammar;
 mod passing;
+mod process;
 mod refusals;
 mod tokens;
 mod vendors;

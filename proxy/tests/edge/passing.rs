@@ -87,6 +87,17 @@ fn the_public_api_is_away() {
     assert_eq!(response.json()["error"]["code"], "UNAVAILABLE");
 }
 
+/// E-S6: a body that breaks its own framing is the client's fault, and no second request.
+#[test]
+fn a_body_with_broken_chunks() {
+    let world = World::new();
+    let mut connection = world.connect();
+    let head = format!("POST /api/v1/x HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n");
+    connection.send(format!("{head}zz\r\nGET /evil HTTP/1.1\r\n\r\n").as_bytes());
+    assert_eq!(connection.receive(false).status, 400);
+    assert!(connection.is_closed());
+}
+
 #[test]
 fn installs_are_reported() {
     let world = World::new();

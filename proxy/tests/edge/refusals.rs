@@ -92,6 +92,38 @@ fn plugins() {
     assert_eq!(refused.field("x-content-type-options"), Some("nosniff"));
 }
 
+/// E-R3: an idle connection ends, also after a request; Pingora alone would keep it for ever.
+#[test]
+fn idle_connections_end() {
+    let world = World::with(|config| config.limits.keep_alive = Duration::from_secs(1));
+    let mut connection = world.connect();
+    let started = std::time::Instant::now();
+    assert_eq!(connection.request("GET", "/healthz", &[("Host", HOST), ("Keep-Alive", "timeout=600")]).status, 200);
+    assert_eq!(connection.request("GET", "/healthz", &[("Host", HOST)]).status, 200);
+    assert!(connection.is_closed());
+    assert!((1..10).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+}
+
+/// E-R17, the total cap: further connections are closed, those that are there go on.
+#[test]
+fn connections_are_bounded() {
+    let world = World::with(|config| config.limits.connections = 2);
+    let mut there = [world.connect(), world.connect()];
+    for connection in &mut there {
+        assert_eq!(connection.request("GET", "/healthz", &[("Host", HOST)]).status, 200);
+    }
+    assert!(world.connect().is_closed());
+    let [first, second] = &mut there;
+    assert_eq!(first.request("GET", "/healthz", &[("Host", HOST)]).status, 200);
+    assert_eq!(second.request("GET", "/healthz", &[("Host", HOST), ("Connection", "close")]).status, 200);
+    assert!(second.is_closed());
+    super::world::eventually("a place became free", || {
+        let mut connection = world.connect();
+        connection.send(format!("GET /healthz HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes());
+        connection.try_receive(false).is_some_and(|response| response.status == 200)
+    });
+}
+
 /// An idle connection does not hold up the end, and a listener's address is free at once.
 #[test]
 fn stopping() {

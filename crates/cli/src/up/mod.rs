@@ -153,8 +153,11 @@ fn edge(
     set("cache", "directory", data.join("edge").to_string_lossy().into_owned().into(), true);
     set("control_plane", "edge_url", format!("http://{}", addresses.edge).into(), false);
     set("control_plane", "public_url", format!("http://{}", addresses.public).into(), false);
-    let secret = [("CARGOMAN_CONTROL_PLANE__CREDENTIAL".to_owned(), credential.expose().to_owned())];
-    let config = EdgeConfig::from_toml_and_variables(&table.to_string(), secret).map_err(Failure::usage)?;
+    // What ties the two parts together is ours to say; the rest of the environment holds.
+    let secret = ("CARGOMAN_CONTROL_PLANE__CREDENTIAL".to_owned(), credential.expose().to_owned());
+    let others = layers.edge_variables.iter().filter(|(name, _)| !name.starts_with("CARGOMAN_CONTROL_PLANE__"));
+    let variables = others.cloned().chain([secret]);
+    let config = EdgeConfig::from_toml_and_variables(&table.to_string(), variables).map_err(Failure::usage)?;
     Edge::new(config).map_err(Failure::failed)
 }
 
