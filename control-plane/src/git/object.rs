@@ -253,4 +253,14 @@ mod tests {
         }
         assert_eq!(parse_tree(oid(1), b""), Ok(Vec::new()));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes(data in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let _ = (parse_commit(oid(1), &data), parse_tag(oid(1), &data), signature_time(&data));
+            if let Ok(entries) = parse_tree(oid(1), &data) {
+                proptest::prop_assert!(entries.len() <= data.len() / 23);
+            }
+        }
+    }
 }

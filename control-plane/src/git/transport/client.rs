@@ -350,4 +350,15 @@ mod tests {
             }
         }
     }
+
+    /// G-N3: the rules for addresses have let a name through; what it resolves to is checked all the same.
+    #[test]
+    fn a_name_that_leads_inside() {
+        let text = r#"{"mode":"sync","repository_url":"https://x","mirror":"/m","output":"/o"}"#;
+        let request: Request = serde_json::from_str(text).unwrap();
+        let base = Url::parse("https://localhost/a").unwrap();
+        let failed = HttpRemote::new(base, &request, AllowedHosts::default()).unwrap().advertisement().unwrap_err();
+        assert_eq!(failed.code, FailureCode::ForbiddenAddress, "{failed:?}");
+        assert!(failed.message.starts_with("repository_url: localhost leads to the address "), "{failed:?}");
+    }
 }
