@@ -10,6 +10,7 @@ mod archive;
 mod attributes;
 pub mod child;
 mod failure;
+mod manifest;
 mod mirror;
 mod object;
 mod plan;

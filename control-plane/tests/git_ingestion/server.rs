@@ -132,7 +132,7 @@ fn serve(
 /// git's own CGI program.
 fn backend(root: &Path, asked: &Asked) -> Reply {
     let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
-    let mut child = isolated(root, 0)
+    let mut child = isolated("git", root, 0)
         .arg("http-backend")
         .env("GIT_PROJECT_ROOT", root)
         .env("GIT_HTTP_EXPORT_ALL", "1")
