@@ -85,17 +85,18 @@ impl<'a, 'mirror> Reader<'a, 'mirror> {
         if self.objects.blob_size(oid)? > self.most_bytes as u64 {
             return Ok(Err(format!("composer.json is larger than {} KiB", self.most_bytes >> 10)));
         }
-        let parsed = self.objects.blob(oid, |content| match Manifest::parse(content) {
+        let (parsed, bad_name) = self.objects.blob(oid, |content| match Manifest::parse(content) {
+            // To Composer it is no composer.json at all.
+            Ok(_) if is_empty_object(content) => (Err("composer.json is an empty object".to_owned()), None),
             Err(ManifestError::Field { field, reason }) if field == "name" => {
-                (parse_without_name(content), Some(reason))
+                (parse_without_name(content).map_err(|error| error.to_string()), Some(reason))
             }
-            parsed => (parsed, None),
-        });
-        let (parsed, bad_name) = parsed?;
+            parsed => (parsed.map_err(|error| error.to_string()), None),
+        })?;
         if let Some(reason) = bad_name {
             self.bad_names.insert(oid, reason);
         }
-        Ok(parsed.map(Rc::new).map_err(|error| error.to_string()))
+        Ok(parsed.map(Rc::new))
     }
 
     /// The name that all versions are published under. The first sync takes it from the default branch; later ones hold to it.
@@ -141,6 +142,10 @@ impl<'a, 'mirror> Reader<'a, 'mirror> {
             _ => Ok(name),
         }
     }
+}
+
+fn is_empty_object(content: &[u8]) -> bool {
+    content.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"{}")
 }
 
 /// The content has been found to be an object without doubled keys.

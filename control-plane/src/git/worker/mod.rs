@@ -23,7 +23,9 @@ use super::manifest::Reader;
 use super::mirror::Mirror;
 use super::object::Objects;
 use super::plan::{self, Plan, Planned};
-use super::protocol::{Event, Failed, FailureCode, ListedRef, Mode, Phase, Previous, Request, SkipCode, Version};
+use super::protocol::{
+    Event, Failed, FailureCode, ListedRef, Mode, Outcome, Phase, Previous, Request, SkipCode, Version,
+};
 use super::refs::{Listing, RemoteRef, name, short};
 
 const LARGEST_REQUEST: u64 = 256 << 20;
@@ -89,7 +91,7 @@ fn sync(request: &Request, output: &mut Output<impl Write>, now: DateTime<Utc>) 
         return output.send(&Event::Finished);
     }
     let seen = Previous { refs_digest: listing.digest(), default_branch };
-    if request.previous.as_ref() == Some(&seen) {
+    if request.previous.as_ref() == Some(&seen) && !has_unreadable(request) {
         return output.send(&Event::Unchanged);
     }
     let (good, bad): (Vec<RemoteRef>, Vec<RemoteRef>) =
@@ -104,6 +106,12 @@ fn sync(request: &Request, output: &mut Output<impl Write>, now: DateTime<Utc>) 
     let plan = Plan::make(&mut reader, &good, head, &request.known, &mut progress)?;
     Publish { request, objects: &objects, package: &package, now, deadline }.all(plan, output)?;
     output.send(&Event::Finished)
+}
+
+/// What could not be read may be readable now, though no ref has moved.
+fn has_unreadable(request: &Request) -> bool {
+    let unreadable = Outcome::Skipped { code: SkipCode::UnreadableObject };
+    request.known.values().any(|known| known.outcome == unreadable)
 }
 
 /// The decided name, the refs that will be looked at, and those that will not.
