@@ -195,4 +195,13 @@ mod tests {
             assert_eq!(stack(files).ignores(path.as_bytes(), *folder), *expected, "{files:?} {path}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_file(content in "(.{0,20}[ \\t\\r]{0,2}(export-ignore|-m|\\[attr\\]m|[*?!\\\\/#\"a-c]{0,6})\\n?){0,8}", path in "[a-c*/]{1,8}", root: bool) {
+            let stack = AttributeStack::default().with(b"", Rc::new(AttributeFile::parse(content.as_bytes(), root)));
+            let path = path.trim_matches('/');
+            let _ = (stack.ignores(path.as_bytes(), false), stack.ignores(path.as_bytes(), true));
+        }
+    }
 }

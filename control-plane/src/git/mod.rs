@@ -11,6 +11,7 @@ mod attributes;
 pub mod child;
 pub mod demo_repository;
 mod failure;
+mod manifest;
 mod mirror;
 mod object;
 mod plan;

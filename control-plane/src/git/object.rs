@@ -1,7 +1,7 @@
 //! Decides how objects are read: straight from the mirror's object database, by our own parsers. Grafts, replace refs and
 //! checkouts do not exist here, and what another parser might trip over (names, dates, order) is only bytes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -10,6 +10,8 @@ use git2::{ObjectType, Odb, Oid};
 use super::refs::parse_oid;
 
 const DEEPEST_TAG: usize = 10;
+/// Entries of remembered trees; a very long history is read in several goes rather than held in memory.
+const MOST_REMEMBERED: usize = 2_000_000;
 
 /// Why an object cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,11 +54,12 @@ pub(super) struct TreeEntry {
 pub(super) struct Objects<'mirror> {
     odb: Odb<'mirror>,
     trees: RefCell<HashMap<Oid, Rc<[TreeEntry]>>>,
+    remembered: Cell<usize>,
 }
 
 impl<'mirror> Objects<'mirror> {
     pub(super) fn new(odb: Odb<'mirror>) -> Self {
-        Self { odb, trees: RefCell::default() }
+        Self { odb, trees: RefCell::default(), remembered: Cell::new(0) }
     }
 
     /// Follows annotated tags to what they stand for.
@@ -93,7 +96,13 @@ impl<'mirror> Objects<'mirror> {
             return Err(ObjectError::Malformed { oid, problem: "it should be a tree" });
         }
         let entries: Rc<[TreeEntry]> = parse_tree(oid, object.data())?.into();
-        self.trees.borrow_mut().insert(oid, Rc::clone(&entries));
+        let mut trees = self.trees.borrow_mut();
+        let remembered = self.remembered.get() + entries.len() + 1;
+        if remembered > MOST_REMEMBERED {
+            trees.clear();
+        }
+        self.remembered.set(if remembered > MOST_REMEMBERED { 0 } else { remembered });
+        trees.insert(oid, Rc::clone(&entries));
         Ok(entries)
     }
 
@@ -252,5 +261,15 @@ mod tests {
             assert!(parse_tree(oid(1), &bad).is_err(), "{bad:?}");
         }
         assert_eq!(parse_tree(oid(1), b""), Ok(Vec::new()));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes(data in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let _ = (parse_commit(oid(1), &data), parse_tag(oid(1), &data), signature_time(&data));
+            if let Ok(entries) = parse_tree(oid(1), &data) {
+                proptest::prop_assert!(entries.len() <= data.len() / 23);
+            }
+        }
     }
 }

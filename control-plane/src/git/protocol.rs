@@ -39,7 +39,8 @@ pub struct Request {
     /// The package's name when an earlier sync has bound it.
     #[serde(default)]
     pub bound_name: Option<String>,
-    /// What the last complete sync saw. Left out, everything is looked at again.
+    /// What the last complete sync saw. When it is the same now, and no known ref has an unreadable object, the answer is
+    /// `unchanged`. Left out, all refs are looked at.
     #[serde(default)]
     pub previous: Option<Previous>,
     /// Refs that earlier syncs have settled, by full ref name: no work is done for them while they point to the same object.

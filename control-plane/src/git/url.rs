@@ -428,4 +428,15 @@ mod tests {
             "{error}"
         );
     }
+
+    proptest::proptest! {
+        /// What is accepted is canonical: parsing it again changes nothing, and no byte can end a request line.
+        #[test]
+        fn canonical_is_final(text in "(https://|HTTP://|git@|/|file://)?[a-zA-Z0-9.:@%/?#_~ -]{0,40}", local: bool) {
+            if let Ok(canonical) = parse(&text, local) {
+                proptest::prop_assert_eq!(parse(&canonical, local), Ok(canonical.clone()));
+                proptest::prop_assert!(!canonical.chars().any(char::is_control));
+            }
+        }
+    }
 }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::repository::Repository;
 use crate::run::{Place, collect};
+use crate::server::Server;
 
 fn worker() -> Worker {
     Worker::new(PathBuf::from(env!("CARGO_BIN_EXE_git-worker")), Vec::new())
@@ -46,6 +47,14 @@ async fn a_sync_through_the_child() {
     let (end, events) = run(&worker(), &first.next(&request)).await;
     assert_eq!(end, Ok(End::Unchanged));
     assert!(collect(events.into_iter()).versions.is_empty());
+
+    // The bounds leave room for the HTTP client, too.
+    let server = Server::start(repository.folder.path());
+    let remote = Place::new();
+    let url = server.url("work/.git").replace("127.0.0.1", "localhost");
+    let (end, events) = run(&worker(), &remote.request(&url)).await;
+    assert_eq!(end, Ok(End::Finished));
+    assert_eq!(collect(events.into_iter()).versions[0].dist.sha256, first.versions[0].dist.sha256);
 
     let (end, _) = run(&worker(), &place.request("/nonexistent")).await;
     assert_eq!(end.unwrap_err().code, FailureCode::NotFound);

@@ -36,7 +36,8 @@ fn each_says_what_is_wrong() {
         ),
         (manifest("{broken"), FailureCode::BadManifest, "`main`"),
         (manifest("[]"), FailureCode::BadManifest, "object"),
-        (manifest("{}"), FailureCode::Name, "no `name`"),
+        (manifest("{}"), FailureCode::BadManifest, "empty object"),
+        (manifest(r#"{"type":"library"}"#), FailureCode::Name, "no `name`"),
         (manifest(r#"{"name":"Acme/Pay"}"#), FailureCode::Name, "acme/pay"),
         (manifest(r#"{"name":"nonsense"}"#), FailureCode::Name, "vendor/name"),
         (manifest(r#"{"name":"acme/pay","require":{"acme/x":5}}"#), FailureCode::BadManifest, "require"),
@@ -168,9 +169,7 @@ fn a_missing_or_broken_object_costs_only_its_versions() {
 
     // Repaired: the next look finds what was missing, though the refs are the same.
     repository.git_with(&["hash-object", "-w", "--stdin"], b"the content that will be missing");
-    let mut next = found.next(&request);
-    next.previous = None;
-    assert_eq!(answer(&next).pretty(), ["1.5.0", "1.1.0"]);
+    assert_eq!(answer(&found.next(&request)).pretty(), ["1.5.0", "1.1.0"]);
 
     // The default branch's own commit is one that everything hangs on, while no name is bound.
     fs::remove_file(object("main")).unwrap();

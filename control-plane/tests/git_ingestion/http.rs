@@ -6,7 +6,7 @@ use cargoman_control_plane::git::protocol::{Credential, FailureCode, Mode, SkipC
 
 use crate::repository::Repository;
 use crate::run::{Answer, Place, answer};
-use crate::server::{Asked, Reply, Server};
+use crate::server::{Asked, LOCALHOST, Reply, Server};
 
 fn package() -> Repository {
     let mut repository = Repository::with_package("acme/pay");
@@ -277,6 +277,10 @@ fn bounds_on_what_is_received() {
     let refused = answer(&stalled);
     assert!(matches!(refused.failure().code, FailureCode::Unreachable | FailureCode::Limit), "{refused:?}");
 
+    // By name: through the resolver that checks addresses.
+    let named = place.request(&server.url("work/.git").replace("127.0.0.1", "localhost"));
+    assert!(answer(&named).finished);
+
     let mut closed = place.request(&server.url("work/.git"));
     closed.repository_url = "http://127.0.0.1:1/a.git".into();
     assert_eq!(answer(&closed).failure().code, FailureCode::Unreachable);
@@ -331,4 +335,28 @@ fn a_server_that_lost_an_object() {
     repository.commit("more");
     repository.tag("2.0.0");
     assert_eq!(answer(&found.next(&request)).pretty(), ["2.0.0", "dev-main"], "later syncs go on");
+}
+
+/// G-N7: a certificate that no known authority has signed is refused, unless its authority has been given.
+#[test]
+fn https() {
+    let repository = package();
+    let server = Server::start_tls(repository.folder.path());
+    let place = Place::new();
+    for host in ["localhost", "127.0.0.1"] {
+        let mut request = place.request(&format!("https://{host}:{}/work/.git", server.port()));
+        request.allow_local = false;
+        assert_eq!(answer(&request).failure().code, FailureCode::RepositoryUrl, "a loopback address is no public one");
+        request.allowed_hosts = vec![host.to_owned()];
+        assert!(answer(&request).failure().message.contains("port"), "nor is the port");
+        request.allowed_ports.push(server.port());
+        let refused = answer(&request);
+        assert_eq!(refused.failure().code, FailureCode::Unreachable, "{refused:?}");
+        assert!(refused.failure().message.contains("certificate"), "{refused:?}");
+        request.root_certificates = Some(LOCALHOST.to_owned());
+        request.bound_name = Some("acme/pay".into());
+        assert_eq!(answer(&request).versions.len(), 4);
+    }
+    let asked = server.take();
+    assert!(asked.iter().any(|asked| asked.method == "POST"), "{asked:?}");
 }

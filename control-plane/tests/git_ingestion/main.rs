@@ -4,10 +4,12 @@
 
 mod archives;
 mod child;
+mod contents;
 mod failures;
 mod http;
 mod repository;
 mod run;
 mod server;
 mod speed;
+mod trees;
 mod versions;

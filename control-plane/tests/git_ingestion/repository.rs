@@ -70,7 +70,7 @@ impl Repository {
 /// Runs git in a folder; panics with its words when it fails.
 pub(crate) fn git(folder: &Path, arguments: &[&str], input: &[u8], clock: u64) -> Vec<u8> {
     use std::io::Write;
-    let mut child = isolated(folder, clock)
+    let mut child = isolated("git", folder, clock)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -86,9 +86,9 @@ pub(crate) fn git(folder: &Path, arguments: &[&str], input: &[u8], clock: u64) -
     output.stdout
 }
 
-/// The git program, seeing nothing of the machine it runs on.
-pub(crate) fn isolated(folder: &Path, clock: u64) -> Command {
-    let mut command = Command::new("git");
+/// A program for which git, if it runs it, sees nothing of the machine.
+pub(crate) fn isolated(program: &str, folder: &Path, clock: u64) -> Command {
+    let mut command = Command::new(program);
     let date = format!("{clock} +0000");
     command.current_dir(folder).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.envs([

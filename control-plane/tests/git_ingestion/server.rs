@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -36,16 +36,31 @@ impl Server {
         Self::answering(root, |_| None)
     }
 
+    /// The same over TLS, with a certificate that nobody knows.
+    pub(crate) fn start_tls(root: &Path) -> Self {
+        Self::listen(root, Arc::new(|_: &Asked| None), Some(tls()))
+    }
+
     pub(crate) fn answering(root: &Path, answering: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        Self::listen(root, Arc::new(answering), None)
+    }
+
+    fn listen(root: &Path, answering: Arc<Answering>, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let (log, root, answering): (_, _, Arc<Answering>) = (Arc::clone(&asked), root.to_owned(), Arc::new(answering));
+        let (log, root) = (Arc::clone(&asked), root.to_owned());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (log, root, answering) = (Arc::clone(&log), root.clone(), Arc::clone(&answering));
+                let (log, root, answering, tls) = (Arc::clone(&log), root.clone(), Arc::clone(&answering), tls.clone());
                 // A client that goes away in the middle is part of what is tested.
-                std::thread::spawn(move || drop(serve(stream, &root, &log, &*answering)));
+                std::thread::spawn(move || match tls {
+                    None => drop(serve(stream, &root, &log, &*answering)),
+                    Some(config) => {
+                        let connection = rustls::ServerConnection::new(config).unwrap();
+                        drop(serve(rustls::StreamOwned::new(connection, stream), &root, &log, &*answering));
+                    }
+                });
             }
         });
         Self { port, asked }
@@ -55,14 +70,37 @@ impl Server {
         format!("http://127.0.0.1:{}/{path}", self.port)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// All requests since the last call.
     pub(crate) fn take(&self) -> Vec<Asked> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
 }
 
-fn serve(stream: TcpStream, root: &Path, log: &Mutex<Vec<Asked>>, answering: &Answering) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
+/// Key and certificate for `localhost` and 127.0.0.1.
+pub(crate) const LOCALHOST: &str = include_str!("localhost.pem");
+
+fn tls() -> Arc<rustls::ServerConfig> {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let certificate = CertificateDer::from_pem_slice(LOCALHOST.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(LOCALHOST.as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(builder.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap())
+}
+
+fn serve(
+    stream: impl Read + Write,
+    root: &Path,
+    log: &Mutex<Vec<Asked>>,
+    answering: &Answering,
+) -> std::io::Result<()> {
+    let mut stream = stream;
+    let mut reader = BufReader::new(&mut stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let mut words = line.split(' ');
@@ -82,19 +120,19 @@ fn serve(stream: TcpStream, root: &Path, log: &Mutex<Vec<Asked>>, answering: &An
     let asked = Asked { method, target, headers, body };
     log.lock().unwrap().push(asked.clone());
     let Reply(status, headers, body) = answering(&asked).unwrap_or_else(|| backend(root, &asked));
-    let mut stream = stream;
     write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len())?;
     for (name, value) in headers {
         write!(stream, "{name}: {value}\r\n")?;
     }
     stream.write_all(b"\r\n")?;
-    stream.write_all(&body)
+    stream.write_all(&body)?;
+    stream.flush()
 }
 
 /// git's own CGI program.
 fn backend(root: &Path, asked: &Asked) -> Reply {
     let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
-    let mut child = isolated(root, 0)
+    let mut child = isolated("git", root, 0)
         .arg("http-backend")
         .env("GIT_PROJECT_ROOT", root)
         .env("GIT_HTTP_EXPORT_ALL", "1")

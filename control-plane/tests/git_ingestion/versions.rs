@@ -240,3 +240,21 @@ fn dates_are_believable() {
     let future: String = answer.version("2.0.0").time.chars().take(3).collect();
     assert_eq!(future, "202", "{:?}", answer.version("2.0.0").time);
 }
+
+/// G-R5.
+#[test]
+fn tags_of_tags() {
+    let repository = Repository::with_package("acme/pay");
+    let mut target = repository.git(&["rev-parse", "HEAD"]);
+    for depth in 1..=12 {
+        let kind = if depth == 1 { "commit" } else { "tag" };
+        let raw = format!("object {target}\ntype {kind}\ntag t{depth}\ntagger A <a@x> 1700000{depth:03} +0000\n\nx\n");
+        target = repository.git_with(&["hash-object", "-t", "tag", "-w", "--stdin"], raw.as_bytes());
+        repository.git(&["update-ref", &format!("refs/tags/1.{depth}.0"), &target]);
+    }
+    let place = Place::new();
+    let answer = place.sync(&repository.url());
+    assert_eq!(answer.version("1.9.0").tagged_at.as_deref(), Some("2023-11-14T22:13:29+00:00"), "the outermost tag's");
+    assert_eq!(answer.versions.len(), 10, "nine tags and main: {:?}", answer.pretty());
+    assert_eq!(answer.skipped("refs/tags/1.12.0").code, SkipCode::NotACommit);
+}

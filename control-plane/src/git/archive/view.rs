@@ -4,7 +4,7 @@
 //! ignored folder hides all it holds.
 //! Equal subtrees of many commits are looked at once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -16,6 +16,8 @@ use super::super::text::printable;
 use super::{ArchiveError, name};
 
 const DEEPEST: usize = 128;
+/// Entries of remembered folders, over all of them.
+const MOST_REMEMBERED: usize = 4_000_000;
 
 /// One entry of an archive.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,6 +44,7 @@ pub(super) struct Views<'a, 'mirror> {
     files: RefCell<HashMap<(Oid, bool), Rc<AttributeFile>>>,
     /// By the stack outside, the folder and its tree.
     seen: RefCell<HashMap<Place, View>>,
+    remembered: Cell<usize>,
 }
 
 /// An object in a folder, below a stack of attribute files.
@@ -74,6 +77,7 @@ impl<'a, 'mirror> Views<'a, 'mirror> {
             stack_ids: RefCell::default(),
             files: RefCell::default(),
             seen: RefCell::default(),
+            remembered: Cell::new(0),
         }
     }
 
@@ -111,8 +115,21 @@ impl<'a, 'mirror> Views<'a, 'mirror> {
             }
         }
         let view = View { entries: out.into(), appears };
-        self.seen.borrow_mut().insert(key, view.clone());
+        if depth > 0 {
+            self.remember(key, &view);
+        }
         Ok(view)
+    }
+
+    /// Root folders differ from commit to commit; what lies below is shared.
+    fn remember(&self, place: Place, view: &View) {
+        let mut seen = self.seen.borrow_mut();
+        let remembered = self.remembered.get() + view.entries.len() + 1;
+        if remembered > MOST_REMEMBERED {
+            seen.clear();
+        }
+        self.remembered.set(if remembered > MOST_REMEMBERED { 0 } else { remembered });
+        seen.insert(place, view.clone());
     }
 
     /// Adds what is visible of one entry; tells whether it makes its folder appear.

@@ -238,4 +238,23 @@ mod tests {
         assert!(Advertisement::parse(b"<html>", &limits).is_err());
         assert!(Advertisement::parse(b"0003", &limits).is_err());
     }
+
+    proptest::proptest! {
+        /// Whatever a server sends: an answer or a refusal, and nothing that libgit2 would choke on.
+        #[test]
+        fn any_bytes(body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300), tail in ".{0,200}") {
+            let mut framed = Vec::new();
+            packet(&mut framed, b"# service=git-upload-pack\n");
+            framed.extend_from_slice(b"0000");
+            packet(&mut framed, &[format!("{A} ").as_bytes(), &body].concat());
+            packet(&mut framed, format!("{A} refs/tags/{tail}").as_bytes());
+            framed.extend_from_slice(b"0000");
+            let _ = Advertisement::parse(&body, &Limits::default());
+            if let Ok(parsed) = Advertisement::parse(&framed, &Limits::default()) {
+                let good = parsed.listing.refs.iter().filter(|entry| super::super::name::check(&entry.name).is_ok());
+                let narrowed = parsed.narrowed(good);
+                proptest::prop_assert!(Advertisement::parse(&narrowed, &Limits::default()).is_ok());
+            }
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! Decides how the worker speaks HTTP with a git server: checked addresses, bounded time, bounded sizes, a credential that only
 //! the given scheme, host and port ever see, and redirects within that same origin for the first request only.
 
-use std::cell::Cell;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -258,45 +257,17 @@ fn tls(root_certificates: Option<&str>) -> Result<rustls::ClientConfig> {
         .with_no_client_auth())
 }
 
-/// A body that keeps the deadline, the rate and the bound on size.
+/// A body that is read under a [`Meter`].
 struct Metered {
     body: Response,
-    limits: Limits,
-    deadline: Instant,
-    window: Cell<(Instant, u64)>,
-    bound: Option<(Arc<AtomicU64>, u64)>,
+    meter: Meter,
 }
 
 impl Metered {
     fn new(body: Response, remote: &HttpRemote, bound: Option<(Arc<AtomicU64>, u64)>) -> Self {
-        Self {
-            body,
-            limits: remote.limits.clone(),
-            deadline: remote.deadline,
-            window: Cell::new((Instant::now(), 0)),
-            bound,
-        }
-    }
-
-    fn check(&self, now: Instant, length: u64) -> Result<()> {
-        if now >= self.deadline {
-            return Err(too_slow(&self.limits));
-        }
-        let (start, bytes) = self.window.get();
-        let bytes = bytes + length;
-        if now.duration_since(start) < Duration::from_secs(self.limits.rate_seconds) {
-            self.window.set((start, bytes));
-        } else if bytes < self.limits.minimum_rate.saturating_mul(self.limits.rate_seconds) {
-            return Err(too_slow(&self.limits));
-        } else {
-            self.window.set((now, 0));
-        }
-        if let Some((received, most)) = &self.bound
-            && received.fetch_add(length, Ordering::Relaxed) + length > *most
-        {
-            return Err(Failed::limit(format!("the remote sends more than {} MiB", most >> 20)));
-        }
-        Ok(())
+        let meter =
+            Meter { limits: remote.limits.clone(), deadline: remote.deadline, since: Instant::now(), bytes: 0, bound };
+        Self { body, meter }
     }
 }
 
@@ -304,13 +275,45 @@ impl Read for Metered {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = match self.body.read(buffer) {
             Ok(length) => length,
-            Err(error) if is_timeout(&error) => return Err(io::Error::other(too_slow(&self.limits))),
+            Err(error) if is_timeout(&error) => return Err(io::Error::other(too_slow(&self.meter.limits))),
             Err(error) => return Err(error),
         };
         if length > 0 {
-            self.check(Instant::now(), length as u64).map_err(io::Error::other)?;
+            self.meter.count(Instant::now(), length as u64).map_err(io::Error::other)?;
         }
         Ok(length)
+    }
+}
+
+/// Keeps the deadline, the rate and the bound on size.
+struct Meter {
+    limits: Limits,
+    deadline: Instant,
+    /// Start of the current stretch over which the rate is measured, and what came in it.
+    since: Instant,
+    bytes: u64,
+    /// Bytes received so far by all bodies together, and how many there may be.
+    bound: Option<(Arc<AtomicU64>, u64)>,
+}
+
+impl Meter {
+    fn count(&mut self, now: Instant, length: u64) -> Result<()> {
+        if now >= self.deadline {
+            return Err(too_slow(&self.limits));
+        }
+        self.bytes += length;
+        if now.duration_since(self.since) >= Duration::from_secs(self.limits.rate_seconds) {
+            if self.bytes < self.limits.minimum_rate.saturating_mul(self.limits.rate_seconds) {
+                return Err(too_slow(&self.limits));
+            }
+            (self.since, self.bytes) = (now, 0);
+        }
+        if let Some((received, most)) = &self.bound
+            && received.fetch_add(length, Ordering::Relaxed) + length > *most
+        {
+            return Err(Failed::limit(format!("the remote sends more than {} MiB", most >> 20)));
+        }
+        Ok(())
     }
 }
 
@@ -349,5 +352,35 @@ mod tests {
                 assert_eq!(found.unwrap_err().code, FailureCode::Redirect, "{target}");
             }
         }
+    }
+
+    /// G-N3: the rules for addresses have let a name through; what it resolves to is checked all the same.
+    #[test]
+    fn a_name_that_leads_inside() {
+        let text = r#"{"mode":"sync","repository_url":"https://x","mirror":"/m","output":"/o"}"#;
+        let request: Request = serde_json::from_str(text).unwrap();
+        let base = Url::parse("https://localhost/a").unwrap();
+        let failed = HttpRemote::new(base, &request, AllowedHosts::default()).unwrap().advertisement().unwrap_err();
+        assert_eq!(failed.code, FailureCode::ForbiddenAddress, "{failed:?}");
+        assert!(failed.message.starts_with("repository_url: localhost leads to the address "), "{failed:?}");
+    }
+
+    /// G-S2. The clock is an argument: nothing waits here.
+    #[test]
+    fn slow_or_endless_remotes() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        let run = |bytes: u64, most: u64| {
+            let (limits, bound) = (Limits::default(), Some((Arc::default(), most)));
+            let mut meter = Meter { limits, deadline: start + 300 * second, since: start, bytes: 0, bound };
+            (1..400u32).find_map(|at| meter.count(start + at * second, bytes).err().map(|failed| (at, failed.message)))
+        };
+        let (at, message) = run(1, u64::MAX).unwrap();
+        assert!(at == 30 && message.contains("too slow"), "{at} {message}");
+        assert_eq!(run(1023, u64::MAX).unwrap().0, 30);
+        let (at, message) = run(1024, u64::MAX).unwrap();
+        assert!(at == 300 && message.contains("within 300 seconds"), "{at} {message}");
+        let (at, message) = run(1 << 20, 10 << 20).unwrap();
+        assert!(at == 11 && message.contains("more than 10 MiB"), "{at} {message}");
     }
 }

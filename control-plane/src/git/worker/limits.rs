@@ -1,9 +1,8 @@
-//! Decides what the worker process may use: it lowers its own priority, bounds its memory, processor time and files, dies with
-//! its parent, and takes from libgit2 every way to read configuration from outside the mirror.
+//! Decides what the worker process may use: it lowers its own priority, bounds its memory, processor time and files, and takes from libgit2 every way to read configuration from outside the mirror.
 
 use std::sync::Once;
 
-use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, nice, setrlimit};
 
 use super::super::failure::Result;
 use super::super::protocol::{Failed, Limits};
@@ -16,8 +15,8 @@ const WINDOW_BYTES: usize = 32 << 20;
 
 /// What needs no request: done before a single byte is read.
 pub(super) fn early() {
-    // Refused only where a sandbox already is stricter.
-    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    // Refused only where a sandbox already is stricter. There is no death signal: it would come when the parent's *thread* ends.
+    // A worker whose parent is gone finds nobody to tell its next event to, and stops.
     let _ = nice(10);
 }
 

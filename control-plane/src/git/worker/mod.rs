@@ -19,10 +19,13 @@ use self::output::Output;
 use self::source::Source;
 use super::archive::{ArchiveError, Archiver};
 use super::failure::Result;
+use super::manifest::Reader;
 use super::mirror::Mirror;
 use super::object::Objects;
-use super::plan::{self, Plan, Planned, Reader};
-use super::protocol::{Event, Failed, FailureCode, ListedRef, Mode, Phase, Previous, Request, SkipCode, Version};
+use super::plan::{self, Plan, Planned};
+use super::protocol::{
+    Event, Failed, FailureCode, ListedRef, Mode, Outcome, Phase, Previous, Request, SkipCode, Version,
+};
 use super::refs::{Listing, RemoteRef, name, short};
 
 const LARGEST_REQUEST: u64 = 256 << 20;
@@ -66,47 +69,29 @@ fn read_request(input: impl Read) -> Result<Request> {
     let mut text = Vec::new();
     let read = input.take(LARGEST_REQUEST).read_to_end(&mut text);
     read.map_err(|error| Failed::machine("reading the request", error))?;
-    serde_json::from_slice(&text).map_err(|error| {
-        Failed::new(
-            FailureCode::Request,
-            format!("the request cannot be read: {error}"),
-            "this is a fault of the caller",
-        )
-    })
+    serde_json::from_slice(&text).map_err(|error| fault_of_the_caller(format!("the request cannot be read: {error}")))
 }
 
 fn sync(request: &Request, output: &mut Output<impl Write>, now: DateTime<Utc>) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(request.limits.total_seconds);
     let bound = request.bound_name.as_deref().map(PackageName::parse).transpose();
-    let bound = bound.map_err(|error| {
-        Failed::new(FailureCode::Request, format!("bound_name: {error}"), "this is a fault of the caller")
-    })?;
-    for folder in [&request.mirror, &request.output] {
-        if !folder.is_absolute() {
-            return Err(Failed::new(
-                FailureCode::Request,
-                "mirror and output must be absolute paths",
-                "this is a fault of the caller",
-            ));
-        }
+    let bound = bound.map_err(|error| fault_of_the_caller(format!("bound_name: {error}")))?;
+    if [&request.mirror, &request.output].iter().any(|folder| !folder.is_absolute()) {
+        return Err(fault_of_the_caller("mirror and output must be absolute paths"));
     }
     output.progress(Phase::Listing, 0, 0)?;
     let (source, listing) = Source::open(request)?;
-    let default_branch = usable_default_branch(&listing)?;
-    let refs_digest = listing.digest();
-    let short_name = short(std::str::from_utf8(&default_branch.name).unwrap_or("")).to_owned();
-    let now_seen = Previous { refs_digest: refs_digest.clone(), default_branch: short_name.clone() };
+    let head = usable_default_branch(&listing)?;
+    let default_branch = short(&String::from_utf8_lossy(&head.name)).to_owned();
     if request.mode == Mode::Probe {
-        let package = source.probe(
-            request,
-            default_branch,
-            &mut |done, total| output.progress(Phase::Receiving, done, total),
-            |objects| Reader::new(objects, &request.limits).head(default_branch, bound.as_ref()),
-        )?;
-        output.send(&Event::Head { name: package.as_str().to_owned(), default_branch: short_name })?;
+        let mut progress = |done, total| output.progress(Phase::Receiving, done, total);
+        let read = |objects: &Objects<'_>| Reader::new(objects, &request.limits).head(head, bound.as_ref());
+        let package = source.probe(request, head, &mut progress, read)?;
+        output.send(&Event::Head { name: package.as_str().to_owned(), default_branch })?;
         return output.send(&Event::Finished);
     }
-    if request.previous.as_ref() == Some(&now_seen) {
+    let seen = Previous { refs_digest: listing.digest(), default_branch };
+    if request.previous.as_ref() == Some(&seen) && !has_unreadable(request) {
         return output.send(&Event::Unchanged);
     }
     let (good, bad): (Vec<RemoteRef>, Vec<RemoteRef>) =
@@ -115,21 +100,43 @@ fn sync(request: &Request, output: &mut Output<impl Write>, now: DateTime<Utc>) 
     source.bring(&mirror, &good, request, &mut |done, total| output.progress(Phase::Receiving, done, total))?;
     let objects = mirror.objects()?;
     let mut reader = Reader::new(&objects, &request.limits);
-    let package = reader.head(default_branch, bound.as_ref())?;
-    output.send(&Event::Head { name: package.as_str().to_owned(), default_branch: short_name })?;
-    let listed = good
-        .iter()
-        .map(|entry| ListedRef { name: String::from_utf8_lossy(&entry.name).into_owned(), oid: entry.oid.to_string() });
-    output.send(&Event::Refs { refs: listed.collect(), refs_digest })?;
+    let package = reader.head(head, bound.as_ref())?;
+    announce(output, &package, seen, &good, &bad)?;
+    let mut progress = |done, total| output.progress(Phase::Reading, done, total);
+    let plan = Plan::make(&mut reader, &good, head, &request.known, &mut progress)?;
+    Publish { request, objects: &objects, package: &package, now, deadline }.all(plan, output)?;
+    output.send(&Event::Finished)
+}
+
+/// What could not be read may be readable now, though no ref has moved.
+fn has_unreadable(request: &Request) -> bool {
+    let unreadable = Outcome::Skipped { code: SkipCode::UnreadableObject };
+    request.known.values().any(|known| known.outcome == unreadable)
+}
+
+/// The decided name, the refs that will be looked at, and those that will not.
+fn announce(
+    output: &mut Output<impl Write>,
+    package: &PackageName,
+    seen: Previous,
+    good: &[RemoteRef],
+    bad: &[RemoteRef],
+) -> Result<()> {
+    output.send(&Event::Head { name: package.as_str().to_owned(), default_branch: seen.default_branch })?;
+    let listed = |entry: &RemoteRef| ListedRef {
+        name: String::from_utf8_lossy(&entry.name).into_owned(),
+        oid: entry.oid.to_string(),
+    };
+    output.send(&Event::Refs { refs: good.iter().map(listed).collect(), refs_digest: seen.refs_digest })?;
     for entry in bad {
         let reason = name::check(&entry.name).err().unwrap_or_default();
         output.send(&Event::Skipped(plan::skipped(&entry.name, entry.oid, SkipCode::RefName, reason)))?;
     }
-    let plan = Plan::make(&mut reader, &good, default_branch, &request.known, &mut |done, total| {
-        output.progress(Phase::Reading, done, total)
-    })?;
-    Publish { request, objects: &objects, package: &package, now, deadline }.all(plan, output)?;
-    output.send(&Event::Finished)
+    Ok(())
+}
+
+fn fault_of_the_caller(message: impl Into<String>) -> Failed {
+    Failed::new(FailureCode::Request, message, "this is a fault of the program that asked; report it")
 }
 
 fn usable_default_branch(listing: &Listing) -> Result<&RemoteRef> {
