@@ -89,3 +89,68 @@ pub fn document(name: &PackageName, versions: &[Map<String, Value>]) -> Vec<u8> 
     document.insert("packages".to_owned(), Value::Object(packages));
     Value::Object(document).to_string().into_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn versions(list: Value) -> Vec<Map<String, Value>> {
+        serde_json::from_value(list).unwrap()
+    }
+
+    fn text(list: &[Map<String, Value>]) -> String {
+        serde_json::to_string(list).unwrap()
+    }
+
+    #[test]
+    fn holds_only_differences() {
+        let full = versions(json!([
+            {"name": "a/b", "version": "2", "require": {"x/y": "1", "x/z": "2"}, "license": ["MIT"]},
+            {"name": "a/b", "version": "1", "require": {"x/z": "2", "x/y": "1"}, "time": null},
+            {"name": "a/b", "version": "0", "require": {"x/z": "2", "x/y": "1"}, "time": null},
+        ]));
+        let expected = json!([
+            {"name": "a/b", "version": "2", "require": {"x/y": "1", "x/z": "2"}, "license": ["MIT"]},
+            {"version": "1", "require": {"x/z": "2", "x/y": "1"}, "time": null, "license": "__unset"},
+            {"version": "0"},
+        ]);
+        assert_eq!(text(&minify(&full)), expected.to_string());
+        assert_eq!(expand(&minify(&full)), full);
+    }
+
+    #[test]
+    fn a_number_is_not_its_text_and_order_counts() {
+        for (a, b) in [
+            (json!(1), json!("1")),
+            (json!(1), json!(1.0)),
+            (json!({"x": 1, "y": 2}), json!({"y": 2, "x": 1})),
+            (json!([1, 2]), json!([2, 1])),
+        ] {
+            let pair = versions(json!([{"k": a}, {"k": b}]));
+            assert_eq!(text(&minify(&pair)), text(&pair), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn an_empty_version_starts_anew() {
+        let full = versions(json!([{}, {"a": 1}, {}, {"a": 1}]));
+        assert_eq!(text(&minify(&full)), r#"[{},{"a":1},{"a":"__unset"},{"a":1}]"#);
+        assert_eq!(expand(&minify(&full)), full);
+    }
+
+    #[test]
+    fn writes_documents() {
+        let name = PackageName::parse("a/b").unwrap();
+        let list = versions(
+            json!([{"version": "2", "homepage": "https://ü.example/"}, {"version": "1", "homepage": "https://ü.example/"}]),
+        );
+        let written = String::from_utf8(document(&name, &list)).unwrap();
+        assert_eq!(
+            written,
+            r#"{"minified":"composer/2.0","packages":{"a/b":[{"version":"2","homepage":"https://ü.example/"},{"version":"1"}]}}"#
+        );
+        assert_eq!(document(&name, &[]), br#"{"packages":{"a/b":[]}}"#);
+    }
+}

@@ -61,7 +61,10 @@ pub fn parse_stability(version: &str) -> Stability {
         let start = version.len() - rest.len();
         (at_end(rest) || (rest.starts_with('+') && start >= final_line)).then_some(())
     };
-    let starts = version.char_indices().map(|(start, _)| start);
+    // A suffix starts with a joiner, the first letter of a word, `+` or at the end: the rest need not be tried.
+    let may_start =
+        |c: &char| matches!(c.to_ascii_lowercase(), '.' | '_' | '-' | '+' | '\n' | 's' | 'b' | 'r' | 'a' | 'p' | 'd');
+    let starts = version.char_indices().filter(|(_, c)| may_start(c)).map(|(start, _)| start);
     let found = starts.chain([version.len()]).find_map(|start| suffix(&version[start..], &tail));
     let Some((found, ())) = found else { return Stability::Stable };
     if !found.dev.is_empty() {

@@ -114,7 +114,7 @@ fn has_odd_licence(text: &str) -> bool {
 fn comparable(package: &Value) -> Value {
     let mut package = package.as_object().cloned().unwrap_or_default();
     // The text that the p2 format takes for "no such field".
-    package.retain(|_, value| value != "__unset");
+    package.retain(|field, value| field == "abandoned" || value != "__unset");
     for (field, known) in [
         ("support", &["issues", "forum", "wiki", "source", "email", "irc", "docs", "rss", "chat", "security"][..]),
         ("authors", &["name", "email", "homepage", "role"][..]),
