@@ -4,10 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use cargoman_control_plane::config::{Config, SECTIONS};
+use cargoman_credential::Kind;
 use cargoman_proxy::config::EdgeConfig;
 use clap::Subcommand;
 use toml::{Table, Value};
 
+use crate::credentials::generate;
 use crate::exit::Failure;
 
 #[derive(Debug, Subcommand)]
@@ -68,6 +70,41 @@ impl Layers {
         Config::from_table(self.control_plane.clone())
             .map_err(|error| Failure::usage(format!("configuration: {error}")))
     }
+
+    /// The control plane's configuration for `up`, once the edge's sections are found to be right as well.
+    pub(crate) fn both(&self) -> Result<Config, Failure> {
+        match self.problems(true)? {
+            problems if problems.is_empty() => self.control_plane(),
+            problems => Err(Failure::usage(problems.join("\n"))),
+        }
+    }
+
+    /// Everything that is wrong in the sections of both programs. `together`: as for `up`, which tells the edge itself where
+    /// the control plane is.
+    fn problems(&self, together: bool) -> Result<Vec<String>, Failure> {
+        let mut problems = Vec::new();
+        problems.extend(Config::from_table(self.control_plane.clone()).err().map(|error| error.to_string()));
+        let mut edge = self.edge.clone();
+        let mut variables = self.edge_variables.clone();
+        if edge.is_empty() && variables.is_empty() {
+            return Ok(problems);
+        }
+        if together {
+            variables.retain(|(name, _)| !name.starts_with("CARGOMAN_CONTROL_PLANE__"));
+            let entry = edge.entry("control_plane").or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(section) = entry {
+                for url in ["edge_url", "public_url"] {
+                    section.entry(url).or_insert_with(|| "http://127.0.0.1:1".into());
+                }
+            }
+            // It stands for the one that `up` makes anew at each start.
+            let credential = generate(Kind::Edge)?.expose().to_owned();
+            variables.push(("CARGOMAN_CONTROL_PLANE__CREDENTIAL".to_owned(), credential));
+        }
+        let checked = EdgeConfig::from_toml_and_variables(&edge.to_string(), variables);
+        problems.extend(checked.err().map(|error| error.to_string()));
+        Ok(problems)
+    }
 }
 
 fn is_edge_section(name: &str) -> bool {
@@ -103,8 +140,10 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Check { config } => {
             let layers = Layers::read(Some(config))?;
-            layers.control_plane()?;
-            check_edge(&layers)?;
+            let problems = layers.problems(!layers.control_plane.is_empty())?;
+            if !problems.is_empty() {
+                return Err(Failure::usage(problems.join("\n")));
+            }
             println!("{}: fine", config.display());
         }
         Command::Show { config } => {
@@ -115,15 +154,6 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// The edge's sections alone, where the file has any.
-fn check_edge(layers: &Layers) -> Result<(), Failure> {
-    if layers.edge.is_empty() && layers.edge_variables.is_empty() {
-        return Ok(());
-    }
-    let checked = EdgeConfig::from_toml_and_variables(&layers.edge.to_string(), layers.edge_variables.clone());
-    checked.map(|_| ()).map_err(Failure::usage)
 }
 
 #[cfg(test)]

@@ -24,7 +24,8 @@ impl AdminToken {
 
 /// From the environment, else the named file, else the one in the data folder, which is made at the first start.
 pub(crate) fn admin_token(file: Option<&Path>, data: Option<&Path>) -> Result<AdminToken, Failure> {
-    if let Ok(text) = std::env::var("ADMIN_TOKEN") {
+    // An empty variable is none, as with DATABASE_URL: compose files pass on what is not set as empty.
+    if let Some(text) = std::env::var("ADMIN_TOKEN").ok().filter(|text| !text.is_empty()) {
         return check(&text, "ADMIN_TOKEN");
     }
     if let Some(file) = file {

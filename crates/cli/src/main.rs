@@ -20,7 +20,7 @@ use clap::{Parser, Subcommand};
 
 /// A private Composer registry.
 #[derive(Debug, Parser)]
-#[command(name = "cargoman", version, about, propagate_version = true)]
+#[command(name = "cargoman", version, propagate_version = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

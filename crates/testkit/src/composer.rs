@@ -78,8 +78,20 @@ impl Composer {
     /// Like [`Self::run`], with further environment variables.
     #[track_caller]
     pub fn run_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Output {
+        let mut command = self.program("composer", environment);
+        crate::output::run(command.arg("--no-ansi").args(arguments), b"", LIMIT)
+    }
+
+    /// Runs a line of shell in the project, as a CI job would; its `composer` is as isolated as that of [`Self::run`].
+    #[track_caller]
+    pub fn shell(&self, environment: &[(&str, &str)], script: &str) -> Output {
+        let mut command = self.program("sh", environment);
+        crate::output::run(command.args(["-e", "-c", script]), b"", LIMIT)
+    }
+
+    fn program(&self, program: &str, environment: &[(&str, &str)]) -> Command {
         let home = self.folder.path().join("home");
-        let mut command = Command::new("composer");
+        let mut command = Command::new(program);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("LC_ALL", "C.UTF-8");
         command.env("HOME", &home).env("COMPOSER_HOME", &home).env("COMPOSER_CACHE_DIR", self.cache());
         command.env("COMPOSER_ALLOW_SUPERUSER", "1").env("COMPOSER_NO_INTERACTION", "1");
@@ -90,8 +102,8 @@ impl Composer {
         command.env("no_proxy", "127.0.0.1,localhost,.localhost,::1");
         command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
         command.envs(environment.iter().copied());
-        command.current_dir(self.path()).arg("--no-ansi").args(arguments);
-        crate::output::run(&mut command, b"", LIMIT)
+        command.current_dir(self.path());
+        command
     }
 
     /// The project's folder.

@@ -11,7 +11,7 @@ pub mod cargoman;
 pub mod composer;
 pub mod deadline;
 pub mod git;
-mod output;
+pub mod output;
 pub mod postgres;
 pub mod random;
 pub mod raw_http;

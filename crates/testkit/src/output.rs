@@ -37,7 +37,7 @@ impl Output {
 /// Runs `command` with `input`; kills it and panics after `limit`. Files take the output, because a pipe that
 /// nobody reads would block the program.
 #[track_caller]
-pub(crate) fn run(command: &mut Command, input: &[u8], limit: Duration) -> Output {
+pub fn run(command: &mut Command, input: &[u8], limit: Duration) -> Output {
     let mut files = [tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap()];
     files[0].write_all(input).unwrap();
     files[0].rewind().unwrap();

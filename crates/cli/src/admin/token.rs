@@ -33,7 +33,9 @@ pub(crate) enum Command {
         /// Id of the customer, `cust_…`.
         customer: String,
         /// Id of the token, `tok_id_…`.
-        token: String,
+        // The name `token` belongs to the flag of all commands; clap would take one for the other.
+        #[arg(value_name = "TOKEN")]
+        token_id: String,
         /// Seconds for which the old secret still works.
         #[arg(long, default_value_t = 0)]
         grace_seconds: u32,
@@ -43,7 +45,9 @@ pub(crate) enum Command {
         /// Id of the customer, `cust_…`.
         customer: String,
         /// Id of the token, `tok_id_…`.
-        token: String,
+        // The name `token` belongs to the flag of all commands; clap would take one for the other.
+        #[arg(value_name = "TOKEN")]
+        token_id: String,
     },
 }
 
@@ -60,12 +64,13 @@ pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Fai
             let rows = client.list(&format!("customers/{}/tokens", segment(&customer))).await?;
             Ok(Answer::Table(&["id", "name", "scope", "last_four", "created_at", "expires_at", "revoked_at"], rows))
         }
-        Command::Rotate { customer, token, grace_seconds } => {
-            let path = format!("customers/{}/tokens/{}/rotate", segment(&customer), segment(&token));
+        Command::Rotate { customer, token_id, grace_seconds } => {
+            let path = format!("customers/{}/tokens/{}/rotate", segment(&customer), segment(&token_id));
             Ok(shown(client.post(&path, &json!({"grace_seconds": grace_seconds})).await?))
         }
-        Command::Revoke { customer, token } => {
-            let gone = client.delete(&format!("customers/{}/tokens/{}", segment(&customer), segment(&token))).await?;
+        Command::Revoke { customer, token_id } => {
+            let gone =
+                client.delete(&format!("customers/{}/tokens/{}", segment(&customer), segment(&token_id))).await?;
             let sentence = format!("revoked {} (…{})", text(&gone, "id"), text(&gone, "last_four"));
             Ok(Answer::Thing(gone, sentence))
         }

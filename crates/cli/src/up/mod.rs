@@ -8,7 +8,7 @@ mod control_plane;
 mod database;
 mod demo;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use cargoman_control_plane::config::Config;
@@ -55,15 +55,25 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     cargoman_telemetry::start();
     install_crypto();
     let layers = Layers::read(arguments.config.as_deref())?;
-    let mut config = layers.control_plane()?;
+    let mut config = layers.both()?;
     let data = data_folder::prepare(&arguments.data)?;
+    let _ours = data_folder::lock(&data)?;
     fill(&mut config, &arguments, &data, &layers);
+    let config = config.check().map_err(Failure::usage)?;
     let admin = credentials::admin_token(arguments.admin_token_file.as_deref(), Some(&data))?;
     if admin.new {
         show_new_token(&admin, &data);
     }
     let database = database::open(&data)?;
-    let served = serve(config, &arguments, &layers, &data, &admin, &database);
+    let up = Up {
+        arguments: &arguments,
+        layers: &layers,
+        data: &data,
+        admin: &admin,
+        public_url: config.server.public_url.clone(),
+        stop: watch::channel(false).0,
+    };
+    let served = up.serve(config, &database);
     let stopped = database.stop();
     served.and(stopped)
 }
@@ -99,96 +109,101 @@ fn show_new_token(admin: &AdminToken, data: &Path) {
     );
 }
 
-/// Runs everything until a signal, or until a part ends.
-fn serve(
-    config: Config,
-    arguments: &Arguments,
-    layers: &Layers,
-    data: &Path,
-    admin: &AdminToken,
-    database: &database::Opened,
-) -> Result<(), Failure> {
-    let credential = credentials::generate(Kind::Edge)?;
-    let start = Start {
-        config,
-        database: database.options.clone(),
-        migrate: database.migrate.clone(),
-        git_worker: git_worker()?,
-        secrets: Secrets { admin: admin.digest(), edge: credential.digest() },
-        alone: database.is_private(),
-        first_tenant: if arguments.demo { ("demo", "Demo") } else { ("default", "Default") },
-    };
-    let (stop, stopped) = watch::channel(false);
-    let mut control_plane = control_plane::Thread::start(start, stopped.clone())?;
-    let served = match control_plane.addresses() {
-        Some(addresses) => {
-            let edge = edge(arguments, layers, data, &addresses, &credential).and_then(|edge| {
-                serve_edge(edge, &mut control_plane, addresses, arguments, data, admin, (&stop, stopped))
-            });
-            stop.send_replace(true);
-            edge
-        }
-        // It ended before it could serve; joining it tells why.
-        None => Ok(()),
-    };
-    control_plane.join().and(served)
+/// What every part of `up` is told.
+struct Up<'a> {
+    arguments: &'a Arguments,
+    layers: &'a Layers,
+    data: &'a Path,
+    admin: &'a AdminToken,
+    /// The configured public address.
+    public_url: Option<String>,
+    stop: watch::Sender<bool>,
 }
 
-fn edge(
-    arguments: &Arguments,
-    layers: &Layers,
-    data: &Path,
-    addresses: &control_plane::Addresses,
-    credential: &Secret,
-) -> Result<Edge, Failure> {
-    let mut table = layers.edge.clone();
-    let mut set = |section: &str, key: &str, value: toml::Value, only_if_missing: bool| {
-        let entry = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        if let Some(section) = entry.as_table_mut().filter(|section| !only_if_missing || !section.contains_key(key)) {
-            section.insert(key.to_owned(), value);
-        }
-    };
-    let listen = arguments.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
-    set("edge", "listen", vec![listen.to_string()].into(), arguments.listen.is_none());
-    set("cache", "directory", data.join("edge").to_string_lossy().into_owned().into(), true);
-    set("control_plane", "edge_url", format!("http://{}", addresses.edge).into(), false);
-    set("control_plane", "public_url", format!("http://{}", addresses.public).into(), false);
-    // What ties the two parts together is ours to say; the rest of the environment holds.
-    let secret = ("CARGOMAN_CONTROL_PLANE__CREDENTIAL".to_owned(), credential.expose().to_owned());
-    let others = layers.edge_variables.iter().filter(|(name, _)| !name.starts_with("CARGOMAN_CONTROL_PLANE__"));
-    let variables = others.cloned().chain([secret]);
-    let config = EdgeConfig::from_toml_and_variables(&table.to_string(), variables).map_err(Failure::usage)?;
-    Edge::new(config).map_err(Failure::failed)
+impl Up<'_> {
+    /// Runs everything until a signal, or until a part ends.
+    fn serve(&self, config: Config, database: &database::Opened) -> Result<(), Failure> {
+        let credential = credentials::generate(Kind::Edge)?;
+        let start = Start {
+            config,
+            database: database.options.clone(),
+            migrate: database.migrate.clone(),
+            git_worker: git_worker()?,
+            secrets: Secrets { admin: self.admin.digest(), edge: credential.digest() },
+            alone: database.is_private(),
+            first_tenant: if self.arguments.demo { ("demo", "Demo") } else { ("default", "Default") },
+        };
+        let mut control_plane = control_plane::Thread::start(start, self.stop.subscribe())?;
+        let served = match control_plane.addresses() {
+            Some(addresses) => {
+                let edge = self.edge(addresses, &credential);
+                edge.and_then(|edge| self.serve_edge(edge, &mut control_plane, addresses))
+            }
+            // It ended before it could serve; joining it tells why.
+            None => Ok(()),
+        };
+        self.stop.send_replace(true);
+        control_plane.join().and(served)
+    }
+
+    fn edge(&self, addresses: control_plane::Addresses, credential: &Secret) -> Result<Edge, Failure> {
+        let mut table = self.layers.edge.clone();
+        let mut set = |section: &str, key: &str, value: toml::Value, only_if_missing: bool| {
+            let entry = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            if let Some(section) = entry.as_table_mut().filter(|section| !only_if_missing || !section.contains_key(key)) {
+                section.insert(key.to_owned(), value);
+            }
+        };
+        let listen = self.arguments.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+        set("edge", "listen", vec![listen.to_string()].into(), self.arguments.listen.is_none());
+        set("cache", "directory", self.data.join("edge").to_string_lossy().into_owned().into(), true);
+        set("control_plane", "edge_url", format!("http://{}", addresses.edge).into(), false);
+        set("control_plane", "public_url", format!("http://{}", addresses.public).into(), false);
+        // What ties the two parts together is ours to say; the rest of the environment holds.
+        let secret = ("CARGOMAN_CONTROL_PLANE__CREDENTIAL".to_owned(), credential.expose().to_owned());
+        let others = self.layers.edge_variables.iter();
+        let others = others.filter(|(name, _)| !name.starts_with("CARGOMAN_CONTROL_PLANE__"));
+        let variables = others.cloned().chain([secret]);
+        let config = EdgeConfig::from_toml_and_variables(&table.to_string(), variables).map_err(Failure::usage)?;
+        Edge::new(config).map_err(Failure::failed)
+    }
+
+    /// Serves on the calling thread; a second one listens to signals and tells when everything is ready.
+    fn serve_edge(
+        &self,
+        edge: Edge,
+        control_plane: &mut control_plane::Thread,
+        addresses: control_plane::Addresses,
+    ) -> Result<(), Failure> {
+        let listening = edge.local_addresses().first().copied();
+        let listening = listening.ok_or_else(|| Failure::failed("the edge listens nowhere: check edge.listen"))?;
+        let url = format!("http://{}", reachable(listening));
+        control_plane.serve(&url);
+        let announcement = announce::Announcement {
+            edge: url.clone(),
+            control: format!("http://{}", reachable(addresses.public)),
+            public_url: self.public_url.clone().unwrap_or(url),
+            demo: self.arguments.demo.then(|| self.data.join("demo")),
+            admin_token: self.admin.text.clone(),
+        };
+        let (stop, stopped) = (self.stop.clone(), self.stop.subscribe());
+        let watcher = std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || announce::until_stopped(&announcement, &stop, stopped))
+            .map_err(Failure::failed)?;
+        edge.run(self.stop.subscribe());
+        // However the edge ended, everything ends with it.
+        self.stop.send_replace(true);
+        watcher.join().map_err(|_| Failure::failed("the thread for signals panicked"))?
+    }
 }
 
-/// Serves on the calling thread; a second one listens to signals and tells when everything is ready.
-fn serve_edge(
-    edge: Edge,
-    control_plane: &mut control_plane::Thread,
-    addresses: control_plane::Addresses,
-    arguments: &Arguments,
-    data: &Path,
-    admin: &AdminToken,
-    (stop, stopped): (&watch::Sender<bool>, watch::Receiver<bool>),
-) -> Result<(), Failure> {
-    let listening = edge.local_addresses().first().copied();
-    let listening = listening.ok_or_else(|| Failure::failed("the edge listens nowhere: check edge.listen"))?;
-    let url = format!("http://{listening}");
-    control_plane.serve(&url);
-    let announcement = announce::Announcement {
-        edge: url.clone(),
-        control: format!("http://{}", addresses.public),
-        public_url: arguments.public_url.clone().unwrap_or(url),
-        demo: arguments.demo.then(|| data.join("demo")),
-        admin_token: admin.text.clone(),
-    };
-    let (stop_all, stop, heard) = (stop, stop.clone(), stopped.clone());
-    let watcher = std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || announce::until_stopped(&announcement, &stop, heard))
-        .map_err(Failure::failed)?;
-    edge.run(stopped);
-    // However the edge ended, everything ends with it.
-    stop_all.send_replace(true);
-    watcher.join().map_err(|_| Failure::failed("the thread for signals panicked"))?
+/// An address that can be asked: whoever listens everywhere is reached on loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use program::Program;
-pub use program::binary;
+pub use program::{binary, command};
 
 use crate::postgres::{self, TestDatabase};
 use crate::raw_http::{self, Response};

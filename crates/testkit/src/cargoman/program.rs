@@ -38,6 +38,13 @@ pub(super) fn isolated(binary: &Path) -> Command {
     command
 }
 
+/// The program under test as a command of its own: `constraint`, `customer list`, a second `up`. It gets nothing of the
+/// test's environment.
+#[track_caller]
+pub fn command() -> Command {
+    isolated(&binary())
+}
+
 /// One running program. Dropped, it is killed.
 #[derive(Debug)]
 pub(super) struct Program {
