@@ -9,8 +9,9 @@ begin
             end if;
         exception when duplicate_object or unique_violation then null;
         end;
-        -- Only a member may `set role`; a superuser needs no membership.
-        if not pg_has_role(current_user, wanted, 'member') then
+        -- Only a member may `set role`; a superuser needs no membership. Since 16 who makes a role is its member but not yet
+        -- allowed to take it on.
+        if not pg_has_role(current_user, wanted, case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end) then
             execute format('grant %I to current_user', wanted);
         end if;
     end loop;
@@ -249,11 +250,16 @@ create table idempotency (
     tenant_id uuid not null references tenant (id) on delete cascade
   , key text not null
   , request_digest text not null
-  , status smallint not null
-  , response json not null
+  , holder uuid not null
+  , held_until timestamptz not null
+  , status smallint
+  , response json
   , at timestamptz not null default now()
   , primary key (tenant_id, key)
+  , constraint idempotency_answer_whole check ((status is null) = (response is null))
 );
+comment on column idempotency.status is 'of the answer; null while the request is under way, which its holder says by moving held_until';
+create index idempotency_at on idempotency (tenant_id, at);
 
 create table install_count (
     tenant_id uuid not null references tenant (id) on delete cascade

@@ -103,7 +103,13 @@ pub struct GitConfig {
 
 impl Default for GitConfig {
     fn default() -> Self {
-        Self { allow_local: false, allowed_hosts: Vec::new(), allowed_ports: vec![443, 22], root: None, timeout_seconds: 900 }
+        Self {
+            allow_local: false,
+            allowed_hosts: Vec::new(),
+            allowed_ports: vec![443, 22],
+            root: None,
+            timeout_seconds: 900,
+        }
     }
 }
 
@@ -164,9 +170,28 @@ impl Config {
     /// # Errors
     /// With everything that is wrong.
     pub fn from_table(table: toml::Table) -> Result<Self, ConfigError> {
-        let config: Self = table.try_into()?;
-        let problems = config.problems();
+        // Section by section: a misspelt key in one must not hide what is wrong in another.
+        let mut problems = Vec::new();
+        let mut right = toml::Table::new();
+        for (name, section) in table {
+            let alone = toml::Table::from_iter([(name.clone(), section.clone())]);
+            match alone.try_into::<Self>() {
+                Ok(_) => drop(right.insert(name, section)),
+                Err(error) => problems.push(format!("{name}: {}", error.to_string().trim_end())),
+            }
+        }
+        let config: Self = right.try_into()?;
+        problems.extend(config.problems());
         if problems.is_empty() { Ok(config) } else { Err(ConfigError::Values(problems)) }
+    }
+
+    /// Checks every value once more: flags may have changed some.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn check(self) -> Result<Self, ConfigError> {
+        let problems = self.problems();
+        if problems.is_empty() { Ok(self) } else { Err(ConfigError::Values(problems)) }
     }
 
     fn problems(&self) -> Vec<String> {
@@ -232,7 +257,8 @@ mod tests {
         for bad in ["[serve]\n", "[git]\nallow = true", "[storage]\nkind = \"tape\""] {
             assert!(read(bad).is_err(), "{bad}");
         }
-        let Err(error) = read("[server]\npublic_url = \"ftp://x\"\n[tenancy]\nzone = \"A_B\"\n[jobs]\nworkers = 100") else {
+        let Err(error) = read("[server]\npublic_url = \"ftp://x\"\n[tenancy]\nzone = \"A_B\"\n[jobs]\nworkers = 100")
+        else {
             panic!("refused")
         };
         assert_eq!(error.to_string().lines().count(), 3, "{error}");
@@ -253,7 +279,8 @@ mod tests {
 
     #[test]
     fn addresses_of_tenants() {
-        let server = ServerConfig { public_url: Some("https://repo.example:8443".to_owned()), ..ServerConfig::default() };
+        let server =
+            ServerConfig { public_url: Some("https://repo.example:8443".to_owned()), ..ServerConfig::default() };
         let none = TenancyConfig::default();
         let zone = TenancyConfig { zone: Some("registry.example".to_owned()) };
         assert_eq!(server.canonical_url(&none, "acme", false), "https://repo.example:8443");

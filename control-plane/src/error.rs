@@ -67,7 +67,9 @@ impl ApiError {
         match self {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
             Self::Validation(_) => (StatusCode::UNPROCESSABLE_ENTITY, "VALIDATION_ERROR"),
-            Self::Unparsable(_) | Self::TenantUnnamed | Self::NulCharacter | Self::UnreadablePath => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
+            Self::Unparsable(_) | Self::TenantUnnamed | Self::NulCharacter | Self::UnreadablePath => {
+                (StatusCode::BAD_REQUEST, "VALIDATION_ERROR")
+            }
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "FORBIDDEN"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "CONFLICT"),

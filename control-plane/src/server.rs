@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
@@ -14,7 +15,10 @@ use crate::http::router;
 use crate::jobs;
 use crate::state::{Secrets, State};
 use crate::storage::{Storage, StorageError};
-use crate::store::{Database, MigrateError, StoreError, migrate};
+use crate::store::{Actor, Database, MigrateError, StoreError, migrate};
+
+/// Requests that are under way at the stop may take so long; then they are cut.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// What a control plane is started with.
 #[derive(Debug)]
@@ -138,9 +142,18 @@ impl Server {
             jobs::run(state.clone(), stop.clone()).await;
             Ok(())
         };
-        tokio::try_join!(public.into_future(), edge.into_future(), jobs)?;
+        let all = async { tokio::try_join!(public.into_future(), edge.into_future(), jobs).map(|_| ()) };
+        let overdue = async {
+            stopped(stop.clone()).await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        // Whoever waits for a sync would otherwise keep the program alive for minutes.
+        let ended = tokio::select! {
+            ended = all => ended,
+            () = overdue => Ok(()),
+        };
         state.database.close().await;
-        Ok(())
+        ended
     }
 }
 
@@ -150,7 +163,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 
 /// Several instances may come first at the same moment; the unique index lets one win.
 async fn make_default_tenant(database: &Database, (slug, name): (&str, &str)) -> Result<(), StoreError> {
-    match database.system().insert_tenant(slug, name, true).await {
+    match database.system().insert_tenant(slug, name, true, &Actor::Setup).await {
         Err(error) if error.is_conflict("tenant_one_default") || error.is_conflict("tenant_slug_taken") => Ok(()),
         other => other.map(|_| ()),
     }

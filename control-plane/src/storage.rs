@@ -43,8 +43,7 @@ impl Storage {
         let root_text = root.to_string_lossy();
         // Without a folder for unfinished writes, files would be written in place and a crash could leave half of one.
         let unfinished = root.join("unfinished");
-        let builder =
-            opendal::services::Fs::default().root(&root_text).atomic_write_dir(&unfinished.to_string_lossy());
+        let builder = opendal::services::Fs::default().root(&root_text).atomic_write_dir(&unfinished.to_string_lossy());
         Ok(Self { operator: Operator::new(builder)? })
     }
 

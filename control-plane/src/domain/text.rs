@@ -40,7 +40,8 @@ pub fn line(text: &str, most: usize) -> Result<String, TextError> {
 
 /// Control characters, and those that turn the direction of text or are not seen at all.
 fn unprintable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// A tenant's short name, the label of its host: lower-case letters, digits and inner hyphens, at most 63.
@@ -65,7 +66,16 @@ mod tests {
 
     #[test]
     fn slugs() {
-        for (slug, expected) in [("acme", true), ("a", true), ("a-1", true), ("-a", false), ("a-", false), ("A", false), ("", false), ("a_b", false)] {
+        for (slug, expected) in [
+            ("acme", true),
+            ("a", true),
+            ("a-1", true),
+            ("-a", false),
+            ("a-", false),
+            ("A", false),
+            ("", false),
+            ("a_b", false),
+        ] {
             assert_eq!(is_slug(slug), expected, "{slug}");
         }
     }

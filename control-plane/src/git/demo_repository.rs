@@ -54,6 +54,7 @@ fn release<'a>(
     let tree = repository.find_tree(root.write()?)?;
     let author = Signature::new("Cargoman demo", "demo@example.com", &Time::new(time, 0))?;
     let parents: Vec<&Commit<'_>> = parent.into_iter().collect();
-    let id = repository.commit(Some("refs/heads/main"), &author, &author, &format!("Release {version}"), &tree, &parents)?;
+    let id =
+        repository.commit(Some("refs/heads/main"), &author, &author, &format!("Release {version}"), &tree, &parents)?;
     repository.find_commit(id)
 }

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use axum::Json;
-use axum::extract::{FromRequestParts, OriginalUri, Query};
+use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::error::{ApiError, Detail};
+use crate::http::router::API;
 use crate::store::Page;
 
 /// `{"data": …}` with 200.
@@ -76,7 +77,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
             return Err(ApiError::Validation(problems));
         }
         // A nested router sees a part of the path; links need all of it.
-        let path = parts.extensions.get::<OriginalUri>().map_or(parts.uri.path(), |uri| uri.0.path()).to_owned();
+        let path = format!("{API}{}", parts.uri.path());
         let rest = query.into_iter().filter(|(key, _)| key != "page" && key != "per_page").collect();
         Ok(Self { page, per_page, path, rest })
     }

@@ -38,7 +38,7 @@ impl<T> Patch<T> {
 }
 
 /// The fields of a body that are still to be read, and what was wrong so far.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Fields {
     prefix: String,
     map: Map<String, Value>,

@@ -13,10 +13,13 @@ use crate::http::rest::{customers, me, packages, settings, sync, tasks, tenants,
 use crate::http::{edge, idempotency, request_id};
 use crate::state::State;
 
+/// Where the resources of the public API lie.
+pub(crate) const API: &str = "/api/v1";
+
 /// The public API.
 pub fn public(state: State) -> Router {
     Router::new()
-        .nest("/api/v1", api())
+        .nest(API, api())
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .fallback(async || ApiError::NotFound("path"))

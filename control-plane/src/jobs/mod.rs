@@ -20,6 +20,8 @@ const RENEW_EVERY: Duration = Duration::from_secs(5);
 /// A job queued by another instance is seen at the latest then.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const RETAKE_EVERY: Duration = Duration::from_secs(5);
+/// How long a job waits when something is in its way.
+const POSTPONED: Duration = Duration::from_secs(2);
 
 /// Runs jobs until `stop` says true; those under way then are dropped and taken again by whoever comes next.
 pub async fn run(state: State, stop: watch::Receiver<bool>) {
@@ -74,23 +76,43 @@ async fn run_one(state: &State, owner: Uuid, job: &Claimed) {
     state.jobs_waiting.notify_one();
     let done = tokio::select! {
         done = perform(state, job) => done,
-        lost = keep_lease(state, owner, job) => Err(lost),
+        lost = keep_lease(state, owner, job) => Err(Stopped::failed(lost)),
     };
-    let finished = match &done {
-        Ok(result) => state.database.system().finish_job(job, owner, Some(result), None).await,
-        Err(error) => state.database.system().finish_job(job, owner, None, Some(error)).await,
+    let system = state.database.system();
+    let noted = match &done {
+        Ok(result) => system.finish_job(job, owner, Some(result), None).await,
+        Err(Stopped::Later(reason)) => match system.postpone_job(job, owner, POSTPONED).await {
+            Ok(false) | Err(StoreError::Conflict { .. }) => system.finish_job(job, owner, None, Some(reason)).await,
+            postponed => postponed,
+        },
+        Err(Stopped::Failed { error, result }) => system.finish_job(job, owner, result.as_ref(), Some(error)).await,
     };
-    match finished {
+    match noted {
         Ok(true) => {}
         Ok(false) => tracing::warn!(job = %job.id, "a job ended after its lease was lost; its result is dropped"),
         Err(error) => tracing::warn!(%error, job = %job.id, "cannot note the end of a job; it will be done again"),
     }
 }
 
-async fn perform(state: &State, job: &Claimed) -> Result<serde_json::Value, String> {
+/// Why a job did not succeed; the texts are for the operator.
+#[derive(Debug)]
+enum Stopped {
+    /// It failed; what it found out all the same.
+    Failed { error: String, result: Option<serde_json::Value> },
+    /// Something is in the way that goes away by itself.
+    Later(String),
+}
+
+impl Stopped {
+    fn failed(error: impl ToString) -> Self {
+        Self::Failed { error: error.to_string(), result: None }
+    }
+}
+
+async fn perform(state: &State, job: &Claimed) -> Result<serde_json::Value, Stopped> {
     match job.kind.as_str() {
         SYNC_PACKAGE => sync_package::run(state, job).await,
-        other => Err(format!("this release knows no job of the kind `{other}`")),
+        other => Err(Stopped::failed(format_args!("this release knows no job of the kind `{other}`"))),
     }
 }
 

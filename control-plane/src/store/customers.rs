@@ -57,16 +57,20 @@ pub struct CustomerFields {
     pub metadata: Option<Value>,
 }
 
-/// Makes a customer. Conflicts with `customer_external_id_taken`.
+/// Makes a customer; none when the external id is taken.
 ///
 /// # Errors
-/// When the external id is taken or the database refuses.
-pub async fn insert(transaction: &mut TenantTransaction, fields: &CustomerFields) -> Result<Customer, StoreError> {
+/// When the database refuses.
+pub async fn insert(
+    transaction: &mut TenantTransaction,
+    fields: &CustomerFields,
+) -> Result<Option<Customer>, StoreError> {
     let tenant = transaction.tenant().0;
     let row = sqlx::query_as!(
         Row,
         "insert into customer (tenant_id, id, name, email, external_id, expires_at, minimum_stability, metadata)
          values ($1, $2, $3, $4, $5, $6, $7, $8)
+         on conflict (tenant_id, external_id) do nothing
          returning id, name, email, external_id, status, status_reason, expires_at, minimum_stability, metadata, created_at, updated_at",
         tenant,
         CustomerId::new().0,
@@ -77,16 +81,34 @@ pub async fn insert(transaction: &mut TenantTransaction, fields: &CustomerFields
         fields.minimum_stability,
         fields.metadata
     )
-    .fetch_one(transaction.connection())
+    .fetch_optional(transaction.connection())
     .await?;
-    Ok(row.into())
+    Ok(row.map(Into::into))
+}
+
+/// The customer.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn find(transaction: &mut TenantTransaction, id: CustomerId) -> Result<Option<Customer>, StoreError> {
+    let tenant = transaction.tenant().0;
+    let row = sqlx::query_as!(
+        Row,
+        "select id, name, email, external_id, status, status_reason, expires_at, minimum_stability, metadata, created_at, updated_at
+         from customer where tenant_id = $1 and id = $2",
+        tenant,
+        id.0
+    )
+    .fetch_optional(transaction.connection())
+    .await?;
+    Ok(row.map(Into::into))
 }
 
 /// The customer, locked against other writers until the end of the transaction.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn find(transaction: &mut TenantTransaction, id: CustomerId) -> Result<Option<Customer>, StoreError> {
+pub async fn lock(transaction: &mut TenantTransaction, id: CustomerId) -> Result<Option<Customer>, StoreError> {
     let tenant = transaction.tenant().0;
     let row = sqlx::query_as!(
         Row,
@@ -105,6 +127,27 @@ pub async fn find(transaction: &mut TenantTransaction, id: CustomerId) -> Result
 /// # Errors
 /// When the database refuses.
 pub async fn find_by_external_id(
+    transaction: &mut TenantTransaction,
+    external_id: &str,
+) -> Result<Option<Customer>, StoreError> {
+    let tenant = transaction.tenant().0;
+    let row = sqlx::query_as!(
+        Row,
+        "select id, name, email, external_id, status, status_reason, expires_at, minimum_stability, metadata, created_at, updated_at
+         from customer where tenant_id = $1 and external_id = $2",
+        tenant,
+        external_id
+    )
+    .fetch_optional(transaction.connection())
+    .await?;
+    Ok(row.map(Into::into))
+}
+
+/// The customer with that id in the vendor's shop, locked against other writers until the end of the transaction.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn lock_by_external_id(
     transaction: &mut TenantTransaction,
     external_id: &str,
 ) -> Result<Option<Customer>, StoreError> {

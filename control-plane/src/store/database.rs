@@ -69,20 +69,23 @@ async fn pool(options: &PgConnectOptions, role: &'static str, connections: u32) 
                 };
                 connection.execute(become_role).await?;
                 connection
-                    .execute("set statement_timeout = '60s'; set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '60s'; set time zone 'UTC'")
+                    .execute("set statement_timeout = '60s'; set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '10s'; set time zone 'UTC'")
                     .await?;
                 Ok(())
             })
         })
         .connect_with(options)
         .await?;
-    let bypasses: bool = sqlx::query_scalar("select rolsuper or rolbypassrls from pg_roles where rolname = current_user")
-        .fetch_one(&pool)
-        .await?;
+    let bypasses: bool =
+        sqlx::query_scalar("select rolsuper or rolbypassrls from pg_roles where rolname = current_user")
+            .fetch_one(&pool)
+            .await?;
     if bypasses {
         return Err(StoreError::inconsistent(
             "pg_roles",
-            format_args!("the role {role} bypasses row level security; run `alter role {role} nosuperuser nobypassrls`"),
+            format_args!(
+                "the role {role} bypasses row level security; run `alter role {role} nosuperuser nobypassrls`"
+            ),
         ));
     }
     Ok(pool)

@@ -66,10 +66,12 @@ impl System {
     }
 
     async fn edge_vendors(&self, tenant: TenantId) -> Result<Vec<Vendor>, StoreError> {
-        let rows =
-            sqlx::query!("select name, exclusive, public_names from vendor where tenant_id = $1 order by name", tenant.0)
-                .fetch_all(&self.pool)
-                .await?;
+        let rows = sqlx::query!(
+            "select name, exclusive, public_names from vendor where tenant_id = $1 order by name",
+            tenant.0
+        )
+        .fetch_all(&self.pool)
+        .await?;
         rows.into_iter()
             .map(|row| {
                 let wrong = |error| StoreError::inconsistent("vendor", error);
@@ -264,4 +266,3 @@ fn stability(
 ) -> Result<Option<cargoman_composer::stability::Stability>, StoreError> {
     text.map(str::parse).transpose().map_err(|error| StoreError::inconsistent(table, error))
 }
-

@@ -11,6 +11,9 @@ use crate::domain::id::{JobId, PackageId};
 use crate::domain::job::Job;
 use crate::store::{Page, StoreError, System, TenantTransaction};
 
+/// A job is put back for a reason that passes by itself; one that never passes must not go on for ever.
+const MOST_POSTPONED: i32 = 30;
+
 struct Row {
     id: Uuid,
     kind: String,
@@ -134,15 +137,16 @@ impl System {
     /// When the database refuses.
     pub async fn claim_job(&self, owner: Uuid, lease: Duration) -> Result<Option<Claimed>, StoreError> {
         let claimed = sqlx::query!(
-            "update job set state = 'running', attempt = attempt + 1, lease_owner = $1, leased_until = now() + make_interval(secs => $2)
-                  , started_at = now()
-             where (tenant_id, id) in (
+            "with next as materialized (
                 select q.tenant_id, q.id from job q
                 where q.state = 'queued' and q.run_after <= now()
                   and not exists (select 1 from job r where r.tenant_id = q.tenant_id and r.kind = q.kind and r.subject = q.subject and r.state = 'running')
                 order by q.run_after, q.id limit 1
                 for update skip locked)
-             returning tenant_id, id, kind, subject",
+             update job j set state = 'running', attempt = attempt + 1, lease_owner = $1, leased_until = now() + make_interval(secs => $2)
+                  , started_at = now()
+             from next where j.tenant_id = next.tenant_id and j.id = next.id
+             returning j.tenant_id, j.id, j.kind, j.subject",
             owner,
             lease.as_secs_f64()
         )
@@ -200,6 +204,27 @@ impl System {
             state,
             result,
             error
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Puts a job back, to be begun again after `delay`; false when it is no longer ours, was begun too often, or another one
+    /// about the same subject waits already.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn postpone_job(&self, job: &Claimed, owner: Uuid, delay: Duration) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "update job j set state = 'queued', run_after = now() + make_interval(secs => $4), leased_until = null, lease_owner = null
+             where tenant_id = $1 and id = $2 and lease_owner = $3 and state = 'running' and attempt < $5
+               and not exists (select 1 from job q where q.tenant_id = j.tenant_id and q.kind = j.kind and q.subject = j.subject and q.state = 'queued')",
+            job.tenant.0,
+            job.id.0,
+            owner,
+            delay.as_secs_f64(),
+            MOST_POSTPONED
         )
         .execute(&self.pool)
         .await?;

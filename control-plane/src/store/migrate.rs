@@ -13,7 +13,9 @@ pub enum MigrateError {
     #[error("cannot connect to PostgreSQL: {0}; check DATABASE_URL (or DATABASE_MIGRATE_URL) and that the server runs")]
     Connect(#[source] sqlx::Error),
     /// The database was migrated by a newer release.
-    #[error("the database was migrated by a newer release of Cargoman (it knows migration {0}, this program does not); run that release or restore a backup")]
+    #[error(
+        "the database was migrated by a newer release of Cargoman (it knows migration {0}, this program does not); run that release or restore a backup"
+    )]
     Newer(i64),
     /// A migration failed and was rolled back.
     #[error("a migration failed and was rolled back: {0}; the role needs to own the database and to have CREATEROLE")]

@@ -4,7 +4,7 @@ use cargoman_composer::name::PackageName;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::domain::id::PackageId;
+use crate::domain::id::{CustomerId, PackageId};
 use crate::domain::package::Package;
 use crate::store::{Page, StoreError, TenantTransaction};
 
@@ -104,6 +104,35 @@ pub async fn find(transaction: &mut TenantTransaction, name: &PackageName) -> Re
     Ok(row.map(Into::into))
 }
 
+/// The package of that name, locked against other writers until the end of the transaction.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn lock(transaction: &mut TenantTransaction, name: &PackageName) -> Result<Option<Package>, StoreError> {
+    let tenant = transaction.tenant().0;
+    // What is counted and read afterwards is as of the lock, not as of the time before waiting for it.
+    sqlx::query!("select id from package where tenant_id = $1 and name = $2 for update", tenant, name.as_str())
+        .fetch_optional(transaction.connection())
+        .await?;
+    find(transaction, name).await
+}
+
+/// The id of the package of that name, which cannot be deleted until the end of the transaction. Others may go on changing it.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn keep(transaction: &mut TenantTransaction, name: &PackageName) -> Result<Option<PackageId>, StoreError> {
+    let tenant = transaction.tenant().0;
+    let id = sqlx::query_scalar!(
+        "select id from package where tenant_id = $1 and name = $2 for key share",
+        tenant,
+        name.as_str()
+    )
+    .fetch_optional(transaction.connection())
+    .await?;
+    Ok(id.map(PackageId))
+}
+
 /// Packages by name, narrowed to those whose name holds `part`; and how many there are.
 ///
 /// # Errors
@@ -171,33 +200,44 @@ pub async fn update(
 /// When the database refuses.
 pub async fn touch(transaction: &mut TenantTransaction, id: PackageId) -> Result<bool, StoreError> {
     let tenant = transaction.tenant().0;
-    let done =
-        sqlx::query!("update package set revision = nextval('revision') where tenant_id = $1 and id = $2", tenant, id.0)
-            .execute(transaction.connection())
-            .await?;
+    let done = sqlx::query!(
+        "update package set revision = nextval('revision') where tenant_id = $1 and id = $2",
+        tenant,
+        id.0
+    )
+    .execute(transaction.connection())
+    .await?;
     Ok(done.rows_affected() > 0)
 }
 
-/// Deletes a package with its versions and the grants on it. Its dists and publication times stay: should it come back, locks
-/// and licence windows hold.
+/// Deletes a package with its versions and the grants on it; whoever had one has fewer now. The package must have been locked
+/// in this transaction. Its dists and publication times stay: should it come back, locks and licence windows hold.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn delete(transaction: &mut TenantTransaction, id: PackageId) -> Result<(), StoreError> {
+pub async fn delete(transaction: &mut TenantTransaction, id: PackageId) -> Result<Vec<CustomerId>, StoreError> {
     let tenant = transaction.tenant().0;
-    // Whoever had a grant on it has fewer now; edges must not go on with what they cached.
-    sqlx::query!(
-        "update customer set revision = nextval('revision')
-         where tenant_id = $1 and id in (select customer_id from access_grant where tenant_id = $1 and package_id = $2)",
+    // In one order, so that two deletions at once do not wait for each other.
+    let customers = sqlx::query_scalar!(
+        "select id from customer
+         where tenant_id = $1 and id in (select customer_id from access_grant where tenant_id = $1 and package_id = $2)
+         order by id for update",
         tenant,
         id.0
+    )
+    .fetch_all(transaction.connection())
+    .await?;
+    sqlx::query!(
+        "update customer set revision = nextval('revision') where tenant_id = $1 and id = any($2)",
+        tenant,
+        &customers
     )
     .execute(transaction.connection())
     .await?;
     sqlx::query!("delete from package where tenant_id = $1 and id = $2", tenant, id.0)
         .execute(transaction.connection())
         .await?;
-    Ok(())
+    Ok(customers.into_iter().map(CustomerId).collect())
 }
 
 /// What a sync has to know of a package before it begins.

@@ -1,10 +1,10 @@
 //! Tenants. Made and listed across tenants; their settings are their own.
 
-use cargoman_edge_protocol::TenantId;
+use cargoman_edge_protocol::{Change, TenantId};
 use uuid::Uuid;
 
 use crate::domain::tenant::{Settings, Tenant};
-use crate::store::{Page, StoreError, System, TenantTransaction};
+use crate::store::{Actor, Page, StoreError, System, TenantTransaction};
 
 struct Row {
     id: Uuid,
@@ -35,7 +35,13 @@ impl System {
     ///
     /// # Errors
     /// When the slug is taken or the database refuses.
-    pub async fn insert_tenant(&self, slug: &str, name: &str, is_default: bool) -> Result<Tenant, StoreError> {
+    pub async fn insert_tenant(
+        &self,
+        slug: &str,
+        name: &str,
+        is_default: bool,
+        actor: &Actor,
+    ) -> Result<Tenant, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let row = sqlx::query_as!(
             Row,
@@ -49,12 +55,19 @@ impl System {
         .fetch_one(&mut *transaction)
         .await?;
         sqlx::query!(
-            "insert into audit (tenant_id, actor, action, subject) values ($1, 'root', 'tenant.create', $2)",
+            "insert into audit (tenant_id, actor, action, subject) values ($1, $2, 'tenant.create', $3)",
             row.id,
+            actor.to_string(),
             slug
         )
         .execute(&mut *transaction)
         .await?;
+        // An edge may have learnt that nobody answers at this name.
+        let change = Change::Tenant { tenant: TenantId(row.id) };
+        let keys = serde_json::to_value(&change).map_err(|error| StoreError::inconsistent("outbox", error))?;
+        sqlx::query!("insert into outbox (tenant_id, kind, keys) values ($1, $2, $3)", row.id, change.kind(), keys)
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(row.into())
     }
@@ -119,6 +132,22 @@ impl System {
         let total = sqlx::query_scalar!(r#"select count(*) as "count!" from tenant"#).fetch_one(&self.pool).await?;
         Ok((rows.into_iter().map(Into::into).collect(), total))
     }
+}
+
+/// The transaction's own tenant.
+///
+/// # Errors
+/// When it is gone or the database refuses.
+pub async fn own(transaction: &mut TenantTransaction) -> Result<Tenant, StoreError> {
+    let tenant = transaction.tenant().0;
+    let row = sqlx::query_as!(
+        Row,
+        "select id, slug, name, is_default, status, status_reason, created_at from tenant where id = $1",
+        tenant
+    )
+    .fetch_one(transaction.connection())
+    .await?;
+    Ok(row.into())
 }
 
 /// Suspends the tenant or takes the suspension back.

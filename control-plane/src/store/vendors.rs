@@ -18,21 +18,22 @@ pub async fn list(transaction: &mut TenantTransaction) -> Result<Vec<Vendor>, St
     .await?)
 }
 
-/// Sets a vendor, known before or not.
+/// Sets a vendor, known before or not; what is not given stays. A new one is exclusive and has no public names.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn put(
     transaction: &mut TenantTransaction,
     name: &str,
-    exclusive: bool,
-    public_names: &[String],
+    exclusive: Option<bool>,
+    public_names: Option<&[String]>,
 ) -> Result<Vendor, StoreError> {
     let tenant = transaction.tenant().0;
     Ok(sqlx::query_as!(
         Vendor,
-        "insert into vendor (tenant_id, name, exclusive, public_names) values ($1, $2, $3, $4)
-         on conflict (tenant_id, name) do update set exclusive = $3, public_names = $4, updated_at = now()
+        "insert into vendor (tenant_id, name, exclusive, public_names) values ($1, $2, coalesce($3::bool, true), coalesce($4::text[], '{}'))
+         on conflict (tenant_id, name) do update
+         set exclusive = coalesce($3, vendor.exclusive), public_names = coalesce($4, vendor.public_names), updated_at = now()
          returning name, exclusive, public_names",
         tenant,
         name,

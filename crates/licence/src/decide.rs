@@ -86,7 +86,8 @@ pub fn decide(access: &Access, package: &PackageName, version: VersionFacts<'_>,
     if let Some(rule) = refusal(access, now) {
         return hidden(rule);
     }
-    if !access.token.package_scopes.is_empty() && !access.token.package_scopes.iter().any(|glob| glob.matches(package)) {
+    if !access.token.package_scopes.is_empty() && !access.token.package_scopes.iter().any(|glob| glob.matches(package))
+    {
         return hidden(Rule::TokenScope);
     }
     let mut failed = Vec::new();

@@ -86,9 +86,8 @@ async fn answer_host(state: &State, host: &str, known: Option<Revision>) -> Resu
 }
 
 async fn answer_tenant(state: &State, tenant: TenantId, known: Option<Revision>) -> Result<Answer, ApiError> {
-    let address = |slug: &str, is_default: bool| {
-        state.config.server.canonical_url(&state.config.tenancy, slug, is_default)
-    };
+    let address =
+        |slug: &str, is_default: bool| state.config.server.canonical_url(&state.config.tenancy, slug, is_default);
     let fact = state.database.system().edge_tenant(tenant, known, address).await?;
     Ok(of(fact, |tenant| Entry::Host(Host::Tenant(tenant))))
 }

@@ -22,9 +22,28 @@ fn id<T: FromStr>(text: &str, what: &'static str) -> Result<T, ApiError> {
     text.parse().map_err(|_| ApiError::NotFound(what))
 }
 
+fn package_name(vendor: &str, name: &str) -> Result<PackageName, ApiError> {
+    PackageName::parse_lowercasing(&format!("{vendor}/{name}")).map_err(|_| ApiError::NotFound("package"))
+}
+
 /// The package that a path names.
-async fn package(transaction: &mut TenantTransaction, vendor: &str, name: &str) -> Result<(PackageName, Package), ApiError> {
-    let name = PackageName::parse_lowercasing(&format!("{vendor}/{name}")).map_err(|_| ApiError::NotFound("package"))?;
+async fn package(
+    transaction: &mut TenantTransaction,
+    vendor: &str,
+    name: &str,
+) -> Result<(PackageName, Package), ApiError> {
+    let name = package_name(vendor, name)?;
     let package = store::find(transaction, &name).await?.ok_or(ApiError::NotFound("package"))?;
+    Ok((name, package))
+}
+
+/// The same for whoever will write: no other writer comes between.
+async fn lock_package(
+    transaction: &mut TenantTransaction,
+    vendor: &str,
+    name: &str,
+) -> Result<(PackageName, Package), ApiError> {
+    let name = package_name(vendor, name)?;
+    let package = store::lock(transaction, &name).await?.ok_or(ApiError::NotFound("package"))?;
     Ok((name, package))
 }

@@ -13,11 +13,12 @@ use crate::domain::id::PackageId;
 use crate::domain::job::SYNC_PACKAGE;
 use crate::error::ApiError;
 use crate::git::protocol::Failed;
+use crate::git::url::{RepositoryUrl, UrlError};
 use crate::http::envelope::{Paging, data, data_with, whole_list};
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
 use crate::http::path::Path;
-use crate::http::rest::package;
+use crate::http::rest::{lock_package, package};
 use crate::jobs::probe;
 use crate::state::State;
 use crate::store::packages::{self as store, PackageFields};
@@ -48,11 +49,18 @@ fn repository_type(fields: &mut Fields) -> Patch<String> {
     })
 }
 
-fn repository_url(fields: &mut Fields, state: &State) -> Patch<String> {
-    let policy = state.config.git.url_policy();
-    fields.string("repository_url", |text| {
-        crate::git::url::RepositoryUrl::parse(text, &policy).map(|url| url.as_text()).map_err(|error| error.to_string())
-    })
+/// The canonical form of an acceptable address.
+fn repository_url(text: &str, state: &State) -> Result<String, UrlError> {
+    RepositoryUrl::parse(text, &state.config.git.url_policy()).map(|url| url.as_text())
+}
+
+/// A vendor becomes the tenant's own with the first package under it that is no fork.
+async fn claim_vendor(transaction: &mut TenantTransaction, name: &PackageName) -> Result<(), ApiError> {
+    if vendors::claim(transaction, name.vendor()).await? {
+        tenants::touch(transaction).await?;
+        super::tenants::changed(transaction).await?;
+    }
+    Ok(())
 }
 
 pub(crate) async fn list(
@@ -70,35 +78,30 @@ pub(crate) async fn create(
     operator: Operator,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
-    let url = repository_url(&mut fields, &state).value();
+    const NEEDED: &str = "is required: the address that `git clone` takes";
+    let url = fields.required("repository_url", NEEDED, |text| repository_url(text, &state));
     let name = fields.string("name", |text| PackageName::parse(text).map_err(|error| error.to_string())).value();
     let repository_type = repository_type(&mut fields).value().unwrap_or_else(|| "git".to_owned());
     let fork = fields.flag("fork").unwrap_or(false);
     fields.finish()?;
-    let Some(url) = url else {
-        return Err(ApiError::field("repository_url", "is required: the address that `git clone` takes"));
-    };
+    let url = url.ok_or_else(|| ApiError::field("repository_url", NEEDED))?;
     let name = match name {
         Some(name) => name,
         None => read_name(&state, &url).await?,
     };
-    let wanted = PackageFields {
-        repository_type,
-        repository_url: Some(url.clone()),
-        fork,
-        abandoned: false,
-        replacement: None,
-    };
+    let wanted =
+        PackageFields { repository_type, repository_url: Some(url.clone()), fork, abandoned: false, replacement: None };
     let mut transaction = operator.begin(&state).await?;
     let id = store::insert(&mut transaction, &name, &wanted).await.map_err(|error| {
         match error.is_conflict("package_name_taken") {
-            true => ApiError::Conflict(format!("the package `{name}` exists already; change it with PATCH /packages/{name}")),
+            true => ApiError::Conflict(format!(
+                "the package `{name}` exists already; change it with PATCH /packages/{name}"
+            )),
             false => error.into(),
         }
     })?;
-    if !fork && vendors::claim(&mut transaction, name.vendor()).await? {
-        tenants::touch(&mut transaction).await?;
-        super::tenants::changed(&mut transaction).await?;
+    if !fork {
+        claim_vendor(&mut transaction, &name).await?;
     }
     let task = jobs::enqueue(&mut transaction, SYNC_PACKAGE, id).await?;
     changed(&mut transaction, id, &name, "package.create", json!({"repository_url": url})).await?;
@@ -134,12 +137,15 @@ pub(crate) async fn patch(
     Path((vendor, name)): Path<(String, String)>,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
-    let url = repository_url(&mut fields, &state);
+    let url = fields.string("repository_url", |text| repository_url(text, &state));
+    if url == Patch::Clear {
+        fields.refuse("repository_url", "must not be cleared: without it nothing can be synced");
+    }
     let kind = repository_type(&mut fields);
     let fork = fields.flag("fork");
     fields.finish()?;
     let mut transaction = operator.begin(&state).await?;
-    let (name, before) = package(&mut transaction, &vendor, &name).await?;
+    let (name, before) = lock_package(&mut transaction, &vendor, &name).await?;
     let wanted = PackageFields {
         repository_type: kind.over(Some(before.repository_type)).unwrap_or_else(|| "git".to_owned()),
         repository_url: url.over(before.repository_url),
@@ -147,10 +153,10 @@ pub(crate) async fn patch(
         abandoned: before.abandoned,
         replacement: before.replacement,
     };
-    if wanted.repository_url.is_none() {
-        return Err(ApiError::field("repository_url", "must not be cleared: without it nothing can be synced"));
-    }
     store::update(&mut transaction, before.id, &wanted).await?;
+    if before.fork && !wanted.fork {
+        claim_vendor(&mut transaction, &name).await?;
+    }
     let detail = json!({"repository_url": wanted.repository_url, "fork": wanted.fork});
     changed(&mut transaction, before.id, &name, "package.update", detail).await?;
     let after = store::find(&mut transaction, &name).await?.ok_or(ApiError::NotFound("package"))?;
@@ -164,9 +170,12 @@ pub(crate) async fn delete(
     Path((vendor, name)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
-    let (name, before) = package(&mut transaction, &vendor, &name).await?;
+    let (name, before) = lock_package(&mut transaction, &vendor, &name).await?;
     changed(&mut transaction, before.id, &name, "package.delete", json!({"versions": before.versions})).await?;
-    store::delete(&mut transaction, before.id).await?;
+    let tenant = transaction.tenant();
+    for customer in store::delete(&mut transaction, before.id).await? {
+        transaction.changed(&Change::Customer { tenant, customer: customer.to_string() }).await?;
+    }
     transaction.commit().await?;
     Ok(data(before))
 }
@@ -188,7 +197,9 @@ pub(crate) async fn unabandon(
     FromState(state): FromState<State>,
     operator: Operator,
     Path((vendor, name)): Path<(String, String)>,
+    fields: Fields,
 ) -> Result<Response, ApiError> {
+    fields.finish()?;
     set_abandoned(&state, &operator, &vendor, &name, false, None).await
 }
 
@@ -201,7 +212,7 @@ async fn set_abandoned(
     replacement: Option<String>,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(state).await?;
-    let (name, before) = package(&mut transaction, vendor, name).await?;
+    let (name, before) = lock_package(&mut transaction, vendor, name).await?;
     let wanted = PackageFields {
         repository_type: before.repository_type,
         repository_url: before.repository_url,
@@ -251,7 +262,9 @@ pub(crate) async fn yank(
     FromState(state): FromState<State>,
     operator: Operator,
     Path((vendor, name, version)): Path<(String, String, String)>,
+    fields: Fields,
 ) -> Result<Response, ApiError> {
+    fields.finish()?;
     set_yanked(&state, &operator, &vendor, &name, &version, true).await
 }
 
@@ -259,7 +272,9 @@ pub(crate) async fn unyank(
     FromState(state): FromState<State>,
     operator: Operator,
     Path((vendor, name, version)): Path<(String, String, String)>,
+    fields: Fields,
 ) -> Result<Response, ApiError> {
+    fields.finish()?;
     set_yanked(&state, &operator, &vendor, &name, &version, false).await
 }
 
@@ -272,11 +287,12 @@ async fn set_yanked(
     yanked: bool,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(state).await?;
-    let (name, package) = package(&mut transaction, vendor, name).await?;
+    let (name, package) = lock_package(&mut transaction, vendor, name).await?;
     let rows = versions::list(&mut transaction, package.id).await?;
     let found = rows.into_iter().find(|row| row.version == version || row.version_normalized == version);
     let found = found.ok_or(ApiError::NotFound("version"))?;
-    let at = yanked.then(now);
+    // Yanked again, it keeps its first date.
+    let at = yanked.then(|| found.yanked_at.unwrap_or_else(now));
     versions::set_yanked(&mut transaction, package.id, &found.version_normalized, at).await?;
     let action = if yanked { "version.yank" } else { "version.unyank" };
     changed(&mut transaction, package.id, &name, action, json!({"version": found.version})).await?;

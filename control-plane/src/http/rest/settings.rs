@@ -29,6 +29,8 @@ pub(crate) async fn patch(
     });
     fields.finish()?;
     let mut transaction = operator.begin(&state).await?;
+    // Locks the tenant: of two changes at once neither undoes the other.
+    tenants::touch(&mut transaction).await?;
     let mut settings = tenants::settings(&mut transaction).await?;
     match source {
         Patch::Absent => {}

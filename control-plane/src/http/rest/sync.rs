@@ -12,6 +12,7 @@ use crate::domain::id::JobId;
 use crate::domain::job::{Job, SYNC_PACKAGE};
 use crate::error::ApiError;
 use crate::http::envelope::{Paging, data, data_with};
+use crate::http::fields::Fields;
 use crate::http::operator::Operator;
 use crate::http::path::Path;
 use crate::http::rest::package;
@@ -27,15 +28,18 @@ pub(crate) async fn sync(
     operator: Operator,
     Path((vendor, name)): Path<(String, String)>,
     paging: Paging,
+    fields: Fields,
 ) -> Result<Response, ApiError> {
+    fields.finish()?;
     let wait = match paging.query().get("wait").copied() {
         None | Some("false" | "0") => false,
         Some("true" | "1" | "") => true,
         Some(_) => return Err(ApiError::field("wait", "must be true or false")),
     };
     let mut transaction = operator.begin(&state).await?;
-    let (_, package) = package(&mut transaction, &vendor, &name).await?;
+    let (name, package) = package(&mut transaction, &vendor, &name).await?;
     let task = jobs::enqueue(&mut transaction, SYNC_PACKAGE, package.id).await?;
+    transaction.audit("package.sync", name.as_str(), json!({"task": task})).await?;
     transaction.commit().await?;
     state.jobs_waiting.notify_one();
     match wait {

@@ -32,19 +32,15 @@ pub(crate) async fn create(
     _: Root,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
-    let slug = fields.string("slug", |text| match is_slug(text) {
+    let slug = fields.required("slug", "is required", |text| match is_slug(text) {
         true => Ok(text.to_owned()),
         false => Err("must be 1 to 63 lower-case letters, digits and inner hyphens"),
     });
-    let slug = slug.value();
-    if slug.is_none() {
-        fields.refuse("slug", "is required");
-    }
     let name = fields.line("name", 200).value();
     fields.finish()?;
     let slug = slug.unwrap_or_default();
     let name = name.unwrap_or_else(|| slug.clone());
-    match state.database.system().insert_tenant(&slug, &name, false).await {
+    match state.database.system().insert_tenant(&slug, &name, false, &Actor::Root).await {
         Ok(tenant) => Ok(created(tenant)),
         Err(error) if error.is_conflict("tenant_slug_taken") => {
             Err(ApiError::Conflict(format!("a tenant with the slug `{slug}` exists already; choose another")))
@@ -53,8 +49,14 @@ pub(crate) async fn create(
     }
 }
 
+/// The tenant's id as the audit trail names it, however the path spelt it.
+fn subject(tenant: &Tenant) -> String {
+    format!("ten_{}", tenant.id)
+}
+
 async fn find(state: &State, id: &str) -> Result<Tenant, ApiError> {
-    let id = id.strip_prefix("ten_").and_then(|text| uuid::Uuid::try_parse(text).ok());
+    let id = id.strip_prefix("ten_").filter(|text| text.len() == 32);
+    let id = id.and_then(|text| uuid::Uuid::try_parse(text).ok());
     let id = TenantId(id.ok_or(ApiError::NotFound("tenant"))?);
     state.database.system().tenant_by_id(id).await?.ok_or(ApiError::NotFound("tenant"))
 }
@@ -73,16 +75,17 @@ pub(crate) async fn patch(
     Path(id): Path<String>,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
-    let name = fields.line("name", 200).value();
+    let name = fields.has("name").then(|| fields.required_line("name", 200));
     fields.finish()?;
     let tenant = find(&state, &id).await?;
     let mut transaction = TenantTransaction::begin(&state.database, tenant.id, Actor::Root).await?;
     if let Some(name) = name {
         tenants::rename(&mut transaction, &name).await?;
-        transaction.audit("tenant.update", &id, json!({"name": name})).await?;
+        transaction.audit("tenant.update", &subject(&tenant), json!({"name": name})).await?;
     }
+    let after = tenants::own(&mut transaction).await?;
     transaction.commit().await?;
-    Ok(data(find(&state, &id).await?))
+    Ok(data(after))
 }
 
 pub(crate) async fn suspend(
@@ -100,7 +103,9 @@ pub(crate) async fn reactivate(
     FromState(state): FromState<State>,
     _: Root,
     Path(id): Path<String>,
+    fields: Fields,
 ) -> Result<Response, ApiError> {
+    fields.finish()?;
     set_status(&state, &id, "active", None).await
 }
 
@@ -109,7 +114,8 @@ async fn set_status(state: &State, id: &str, status: &str, reason: Option<String
     let mut transaction = TenantTransaction::begin(&state.database, tenant.id, Actor::Root).await?;
     tenants::set_status(&mut transaction, status, reason.as_deref()).await?;
     changed(&mut transaction).await?;
-    transaction.audit("tenant.status", id, json!({"status": status, "reason": reason})).await?;
+    transaction.audit("tenant.status", &subject(&tenant), json!({"status": status, "reason": reason})).await?;
+    let after = tenants::own(&mut transaction).await?;
     transaction.commit().await?;
-    Ok(data(find(state, id).await?))
+    Ok(data(after))
 }

@@ -38,15 +38,13 @@ pub(crate) async fn put(
         }
     });
     fields.finish()?;
+    let public_names = public_names.map(|mut names| {
+        names.sort();
+        names.dedup();
+        names
+    });
     let mut transaction = operator.begin(&state).await?;
-    let before = vendors::list(&mut transaction).await?.into_iter().find(|known| known.name == vendor.as_str());
-    let (was_exclusive, were_public) =
-        before.map_or((true, Vec::new()), |before| (before.exclusive, before.public_names));
-    let mut public_names = public_names.unwrap_or(were_public);
-    public_names.sort();
-    public_names.dedup();
-    let after =
-        vendors::put(&mut transaction, vendor.as_str(), exclusive.unwrap_or(was_exclusive), &public_names).await?;
+    let after = vendors::put(&mut transaction, vendor.as_str(), exclusive, public_names.as_deref()).await?;
     tenants::touch(&mut transaction).await?;
     super::tenants::changed(&mut transaction).await?;
     let detail = json!({"exclusive": after.exclusive, "public_names": after.public_names});

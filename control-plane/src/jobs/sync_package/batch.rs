@@ -130,7 +130,11 @@ impl Batch {
         if published == Published::Moved {
             tracing::warn!(package = %plan.package.name, r#ref = found.name, "a tag was moved after its release: refused");
             transaction
-                .audit("version.move_refused", plan.package.name.as_str(), serde_json::json!({"ref": found.name, "commit": found.commit}))
+                .audit(
+                    "version.move_refused",
+                    plan.package.name.as_str(),
+                    serde_json::json!({"ref": found.name, "commit": found.commit}),
+                )
                 .await?;
         }
         self.settle(SettledRef {
@@ -173,9 +177,12 @@ impl Batch {
             return Err(SyncError::Gone);
         }
         let listed: BTreeSet<&str> = refs.iter().map(|listed| listed.name.as_str()).collect();
-        // A branch that is gone takes its version along; a tag's version stays, for the locks that hold it.
-        for standing in plan.standing.values() {
-            if standing.branch && !listed.contains(standing.ref_name.as_str()) {
+        // A branch that is gone takes its version along, unless another branch gives it now (`1.x` renamed to `v1.x`); a tag's
+        // version stays, for the locks that hold it.
+        let given: BTreeSet<&str> = self.seen.values().filter_map(|one| one.normalized.as_deref()).collect();
+        for (normalized, standing) in &plan.standing {
+            let gone = standing.branch && !listed.contains(standing.ref_name.as_str());
+            if gone && !given.contains(normalized.as_str()) {
                 publish::remove(transaction, standing.id).await?;
                 self.result.removed.push(standing.pretty.clone());
             }
@@ -186,6 +193,10 @@ impl Batch {
         packages::synced(transaction, id, self.default_branch.as_deref(), Some(digest), now()).await?;
         notify(transaction, plan).await?;
         self.result.skipped = plan::skipped(&publish::settled_refs(transaction, id).await?);
+        // A package that never had a version and gets none now is of no use to anyone: say so loudly.
+        if plan.standing.is_empty() && self.result.added.is_empty() {
+            return Err(SyncError::nothing(self.result, self.default_branch.as_deref()));
+        }
         self.result.missing_requirements = self.missing_requirements(transaction).await?;
         Ok(self.result)
     }

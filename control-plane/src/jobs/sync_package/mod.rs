@@ -14,13 +14,13 @@ use cargoman_credential::Digest;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use self::batch::Batch;
+use self::batch::{Batch, Outcome};
 use self::plan::Plan;
 use crate::domain::id::PackageId;
 use crate::domain::job::SyncResult;
 use crate::git::child::End;
-use crate::git::protocol::{Event, ListedRef, Version};
-use crate::jobs::sync_package::batch::Outcome;
+use crate::git::protocol::{Event, FailureCode, ListedRef, Version};
+use crate::jobs::Stopped;
 use crate::state::State;
 use crate::storage::StorageError;
 use crate::store::jobs::Claimed;
@@ -38,6 +38,11 @@ enum SyncError {
     NoRepository,
     #[error("{0}")]
     Git(String),
+    /// A git worker of a process that was killed is still at it; it ends at its next word.
+    #[error("another git worker is still reading this repository")]
+    Busy,
+    #[error("no branch and no tag gives a version: {reason}")]
+    Nothing { reason: String, result: Box<SyncResult> },
     #[error("cannot prepare the folder {0}: {1}; look at free disk space and permissions of the data folder")]
     Folder(PathBuf, #[source] std::io::Error),
     #[error("cannot store a dist: {0}")]
@@ -48,11 +53,37 @@ enum SyncError {
     Digest(#[from] cargoman_credential::ParseDigestError),
 }
 
+impl SyncError {
+    /// No ref gives a version: the reason of the default branch, else the first one, stands for all.
+    fn nothing(result: SyncResult, default_branch: Option<&str>) -> Self {
+        let skipped = &result.skipped;
+        let head = default_branch.map(|branch| format!("refs/heads/{branch}"));
+        let shown = skipped.iter().find(|one| Some(&one.name) == head.as_ref()).or(skipped.first());
+        let others = match skipped.len() {
+            0 | 1 => String::new(),
+            all => format!(" (and {} more)", all - 1),
+        };
+        let reason = match shown {
+            Some(one) => format!("{}: {}{others}; correct it and sync again", one.name, one.reason),
+            None => "the repository has none; push one and sync again".to_owned(),
+        };
+        Self::Nothing { reason, result: Box::new(result) }
+    }
+
+    /// What was found out all the same.
+    fn result(self) -> Option<Value> {
+        match self {
+            Self::Nothing { result, .. } => serde_json::to_value(result).ok(),
+            _ => None,
+        }
+    }
+}
+
 /// Runs the job.
 ///
 /// # Errors
 /// With a text for the operator.
-pub(super) async fn run(state: &State, job: &Claimed) -> Result<Value, String> {
+pub(super) async fn run(state: &State, job: &Claimed) -> Result<Value, Stopped> {
     let begun = Instant::now();
     let package = PackageId(job.subject);
     let output = state.git_root().join(job.tenant.to_string()).join(format!("{}.out", package.0.as_simple()));
@@ -63,12 +94,13 @@ pub(super) async fn run(state: &State, job: &Claimed) -> Result<Value, String> {
         Ok(mut result) => {
             result.took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             tracing::info!(package = %job.subject, added = result.added.len(), updated = result.updated.len(), removed = result.removed.len(), skipped = result.skipped.len(), took_ms = result.took_ms, "package synced");
-            serde_json::to_value(result).map_err(|error| error.to_string())
+            serde_json::to_value(result).map_err(Stopped::failed)
         }
+        Err(SyncError::Busy) => Err(Stopped::Later(SyncError::Busy.to_string())),
         Err(error) => {
             tracing::warn!(package = %job.subject, %error, "a sync failed; what is published stays");
             note_failure(state, job, package, &error.to_string()).await;
-            Err(error.to_string())
+            Err(Stopped::Failed { error: error.to_string(), result: error.result() })
         }
     }
 }
@@ -113,6 +145,9 @@ async fn sync(state: &State, job: &Claimed, package: PackageId, output: &Path) -
 }
 
 fn git_failed(failed: crate::git::protocol::Failed) -> SyncError {
+    if failed.code == FailureCode::Busy {
+        return SyncError::Busy;
+    }
     SyncError::Git(format!("{}; {}", failed.message, failed.remedy))
 }
 

@@ -8,10 +8,10 @@ use crate::domain::id::PackageId;
 use crate::domain::job::SkippedRef;
 use crate::git::protocol::{Known, Limits, Mode, Outcome, Previous, Request, SkipCode};
 use crate::state::State;
+use crate::store::TenantTransaction;
 use crate::store::jobs::Claimed;
 use crate::store::packages::{self, SyncState};
 use crate::store::publish::{self, SettledRef, Standing};
-use crate::store::TenantTransaction;
 
 /// What a sync knows before it begins.
 pub(super) struct Plan {

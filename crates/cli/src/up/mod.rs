@@ -150,7 +150,8 @@ impl Up<'_> {
         let mut table = self.layers.edge.clone();
         let mut set = |section: &str, key: &str, value: toml::Value, only_if_missing: bool| {
             let entry = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-            if let Some(section) = entry.as_table_mut().filter(|section| !only_if_missing || !section.contains_key(key)) {
+            if let Some(section) = entry.as_table_mut().filter(|section| !only_if_missing || !section.contains_key(key))
+            {
                 section.insert(key.to_owned(), value);
             }
         };

@@ -83,11 +83,7 @@ fn worked_examples() {
         ("beta", vec![with("*", Some(Stability::Beta), None)], all[..5].to_vec()),
         ("dev", vec![with("*", Some(Stability::Dev), None)], all.to_vec()),
         ("boundary", vec![with("*", None, Some("2025-01-15"))], vec![all[0], all[1], all[3]]),
-        (
-            "union",
-            vec![with("^1.0", None, None), with("^2.0", None, Some("2025-02-01"))],
-            vec![all[0], all[1], all[3]],
-        ),
+        ("union", vec![with("^1.0", None, None), with("^2.0", None, Some("2025-02-01"))], vec![all[0], all[1], all[3]]),
         ("beta is below stable", vec![with("^2.0", None, Some("2024-12-31"))], vec![]),
         ("none", vec![], vec![]),
     ] {

@@ -5,7 +5,7 @@ use axum::response::Response;
 use cargoman_composer::name::PackageName;
 use serde_json::{Value, json};
 
-use super::{changed, find};
+use super::{changed, find, lock};
 use crate::domain::access;
 use crate::domain::customer::Grant;
 use crate::domain::id::CustomerId;
@@ -28,14 +28,9 @@ struct Wanted {
 }
 
 fn read(mut fields: Fields) -> Result<Wanted, ApiError> {
-    let package = fields.string("package", |text| PackageName::parse_lowercasing(text).map_err(|error| error.to_string()));
-    let package = match package {
-        Patch::Set(package) => Some(package),
-        _ => {
-            fields.refuse("package", "is required: the name of a package, `vendor/name`");
-            None
-        }
-    };
+    let package = fields.required("package", "is required: the name of a package, `vendor/name`", |text| {
+        PackageName::parse_lowercasing(text).map_err(|error| error.to_string())
+    });
     let constraint = fields.string("constraint", access::constraint).value().unwrap_or_else(|| "*".to_owned());
     let minimum_stability = fields.stability("minimum_stability").value();
     let updates_until = fields.instant("updates_until").value();
@@ -46,12 +41,13 @@ fn read(mut fields: Fields) -> Result<Wanted, ApiError> {
     }
 }
 
+/// Finds the package, which then stays until the end of the transaction. Packages are locked before customers, everywhere.
 async fn resolve(transaction: &mut TenantTransaction, field: &str, wanted: Wanted) -> Result<GrantFields, ApiError> {
-    let package = packages::find(transaction, &wanted.package).await?.ok_or_else(|| {
-        ApiError::field(field, format!("there is no package `{}`; add it first", wanted.package))
-    })?;
+    let package = packages::keep(transaction, &wanted.package)
+        .await?
+        .ok_or_else(|| ApiError::field(field, format!("there is no package `{}`; add it first", wanted.package)))?;
     Ok(GrantFields {
-        package: package.id,
+        package,
         constraint: wanted.constraint,
         minimum_stability: wanted.minimum_stability,
         updates_until: wanted.updates_until,
@@ -82,8 +78,9 @@ pub(crate) async fn add(
 ) -> Result<Response, ApiError> {
     let wanted = read(fields)?;
     let mut transaction = operator.begin(&state).await?;
-    let customer = find(&mut transaction, &customer).await?;
-    let fields = resolve(&mut transaction, "package", wanted).await?;
+    let fields = resolve(&mut transaction, "package", wanted).await;
+    let customer = lock(&mut transaction, &customer).await?;
+    let fields = fields?;
     let (grant, new) = store::insert(&mut transaction, customer.id, &fields).await?;
     let grant = store::find(&mut transaction, customer.id, grant).await?.ok_or(ApiError::NotFound("grant"))?;
     if new {
@@ -103,24 +100,43 @@ pub(crate) async fn replace(
     const MOST: usize = 10_000;
     let items = match fields.any("packages") {
         Patch::Set(Value::Array(items)) if items.len() <= MOST => items,
-        _ => return Err(ApiError::field("packages", format!("is required: a list of at most {MOST} grants"))),
+        _ => {
+            fields.refuse("packages", format!("is required: a list of at most {MOST} grants"));
+            Vec::new()
+        }
     };
-    fields.finish()?;
     let mut wanted = Vec::with_capacity(items.len());
     for (at, item) in items.into_iter().enumerate() {
-        wanted.push(read(Fields::nested(&format!("packages[{at}]"), item)?)?);
+        match Fields::nested(&format!("packages[{at}]"), item).and_then(read) {
+            Ok(one) => wanted.push(one),
+            Err(error) => fields.absorb(error)?,
+        }
     }
+    fields.finish()?;
     let mut transaction = operator.begin(&state).await?;
-    let customer = find(&mut transaction, &customer).await?;
+    let resolved = resolve_all(&mut transaction, wanted).await;
+    let customer = lock(&mut transaction, &customer).await?;
     store::delete_all(&mut transaction, customer.id, None).await?;
-    for (at, one) in wanted.into_iter().enumerate() {
-        let fields = resolve(&mut transaction, &format!("packages[{at}].package"), one).await?;
-        store::insert(&mut transaction, customer.id, &fields).await?;
+    for one in resolved? {
+        store::insert(&mut transaction, customer.id, &one).await?;
     }
     let after = store::list(&mut transaction, customer.id).await?;
     changed(&mut transaction, customer.id, "grant.replace", json!({"grants": after})).await?;
     transaction.commit().await?;
     Ok(data(after))
+}
+
+/// Finds the packages of a list and says at once which are missing.
+async fn resolve_all(transaction: &mut TenantTransaction, wanted: Vec<Wanted>) -> Result<Vec<GrantFields>, ApiError> {
+    let mut missing = Fields::of(serde_json::Map::new());
+    let mut resolved = Vec::with_capacity(wanted.len());
+    for (at, one) in wanted.into_iter().enumerate() {
+        match resolve(transaction, &format!("packages[{at}].package"), one).await {
+            Ok(one) => resolved.push(one),
+            Err(error) => missing.absorb(error)?,
+        }
+    }
+    missing.finish().map(|()| resolved)
 }
 
 pub(crate) async fn show(
@@ -144,7 +160,7 @@ pub(crate) async fn patch(
     let updates_until = fields.instant("updates_until");
     fields.finish()?;
     let mut transaction = operator.begin(&state).await?;
-    let customer = find(&mut transaction, &customer).await?;
+    let customer = lock(&mut transaction, &customer).await?;
     let before = one(&mut transaction, customer.id, &grant).await?;
     let constraint = constraint.over(Some(before.constraint.clone())).unwrap_or_else(|| "*".to_owned());
     let minimum_stability = minimum_stability.over(before.minimum_stability.clone());
@@ -162,7 +178,7 @@ pub(crate) async fn delete(
     Path((customer, grant)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
-    let customer = find(&mut transaction, &customer).await?;
+    let customer = lock(&mut transaction, &customer).await?;
     let grant = one(&mut transaction, customer.id, &grant).await?;
     store::delete(&mut transaction, grant.id).await?;
     changed(&mut transaction, customer.id, "grant.delete", json!({"grant": grant})).await?;
@@ -177,7 +193,7 @@ pub(crate) async fn delete_package(
     Path((customer, vendor, name)): Path<(String, String, String)>,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
-    let customer = find(&mut transaction, &customer).await?;
+    let customer = lock(&mut transaction, &customer).await?;
     let (name, package) = package(&mut transaction, &vendor, &name).await?;
     let removed = store::delete_all(&mut transaction, customer.id, Some(package.id)).await?;
     if removed == 0 {

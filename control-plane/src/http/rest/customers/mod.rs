@@ -8,7 +8,6 @@ use axum::extract::State as FromState;
 use axum::http::StatusCode;
 use axum::response::Response;
 use cargoman_edge_protocol::Change;
-use cargoman_licence::Scope;
 use serde_json::{Value, json};
 
 use crate::clock::now;
@@ -16,13 +15,13 @@ use crate::domain::customer::Customer;
 use crate::domain::id::CustomerId;
 use crate::error::ApiError;
 use crate::http::envelope::{Paging, data, data_with};
-use crate::http::fields::Fields;
+use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
 use crate::http::path::Path;
 use crate::http::rest::id;
 use crate::state::State;
+use crate::store::TenantTransaction;
 use crate::store::customers::{self as store, CustomerFields};
-use crate::store::{StoreError, TenantTransaction};
 
 /// Notes that a customer's rights changed: for the database's readers, for the edges, for the audit trail.
 async fn changed(
@@ -43,16 +42,20 @@ async fn find(transaction: &mut TenantTransaction, text: &str) -> Result<Custome
     store::find(transaction, id).await?.ok_or(ApiError::NotFound("customer"))
 }
 
-fn external_id_taken(error: StoreError) -> ApiError {
-    if error.is_conflict("customer_external_id_taken") {
-        return ApiError::Conflict("another customer has this external_id; change that one or choose another".to_owned());
-    }
-    error.into()
+/// The same for whoever will write: no other writer comes between.
+async fn lock(transaction: &mut TenantTransaction, text: &str) -> Result<Customer, ApiError> {
+    let id: CustomerId = id(text, "customer")?;
+    store::lock(transaction, id).await?.ok_or(ApiError::NotFound("customer"))
+}
+
+fn another_has_it() -> ApiError {
+    ApiError::Conflict("another customer has this external_id; change that one or choose another".to_owned())
 }
 
 fn email(text: &str) -> Result<String, String> {
     let text = crate::domain::text::line(text, 254).map_err(|error| error.to_string())?;
-    let parts = text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
+    let parts =
+        text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
     if parts && !text.contains(char::is_whitespace) { Ok(text) } else { Err("must be an e-mail address".to_owned()) }
 }
 
@@ -100,22 +103,19 @@ pub(crate) async fn create(
 ) -> Result<Response, ApiError> {
     let wanted = read(&mut fields, None);
     fields.finish()?;
-    create_with_token(&state, &operator, &wanted).await
+    let mut transaction = operator.begin(&state).await?;
+    let made = make(&mut transaction, &wanted).await?.ok_or_else(another_has_it)?;
+    transaction.commit().await?;
+    Ok(data_with(StatusCode::CREATED, made))
 }
 
-/// Makes a customer with a first token, which the answer shows this once.
-async fn create_with_token(
-    state: &State,
-    operator: &Operator,
-    wanted: &CustomerFields,
-) -> Result<Response, ApiError> {
-    let mut transaction = operator.begin(state).await?;
-    let customer = store::insert(&mut transaction, wanted).await.map_err(external_id_taken)?;
-    let token = tokens::NewTokenFields { name: "default".to_owned(), scope: Scope::Download, globs: Vec::new(), expires_at: None };
-    let (_, secret) = tokens::make(&mut transaction, customer.id, &token).await?;
-    changed(&mut transaction, customer.id, "customer.create", json!({"name": customer.name})).await?;
-    transaction.commit().await?;
-    Ok(data_with(StatusCode::CREATED, tokens::with_secret(customer.as_of(now()), &secret)))
+/// Makes a customer with a first token, which the answer shows this once; none when the external id is taken.
+async fn make(transaction: &mut TenantTransaction, wanted: &CustomerFields) -> Result<Option<Value>, ApiError> {
+    let Some(customer) = store::insert(transaction, wanted).await? else { return Ok(None) };
+    let token = tokens::NewTokenFields::default();
+    let (_, secret) = tokens::make(transaction, customer.id, &token).await?;
+    changed(transaction, customer.id, "customer.create", json!({"name": customer.name})).await?;
+    Ok(Some(tokens::with_secret(customer.as_of(now()), &secret)))
 }
 
 pub(crate) async fn show(
@@ -134,7 +134,7 @@ pub(crate) async fn patch(
     fields: Fields,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
-    let before = find(&mut transaction, &customer).await?;
+    let before = lock(&mut transaction, &customer).await?;
     update(transaction, &before, fields).await
 }
 
@@ -145,7 +145,12 @@ async fn update(
 ) -> Result<Response, ApiError> {
     let wanted = read(&mut fields, Some(before));
     fields.finish()?;
-    let after = store::update(&mut transaction, before.id, &wanted).await.map_err(external_id_taken)?;
+    let after = store::update(&mut transaction, before.id, &wanted).await.map_err(|error| {
+        match error.is_conflict("customer_external_id_taken") {
+            true => another_has_it(),
+            false => error.into(),
+        }
+    })?;
     changed(&mut transaction, before.id, "customer.update", json!({"name": after.name})).await?;
     transaction.commit().await?;
     Ok(data(after.as_of(now())))
@@ -157,7 +162,7 @@ pub(crate) async fn delete(
     Path(customer): Path<String>,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
-    let before = find(&mut transaction, &customer).await?;
+    let before = lock(&mut transaction, &customer).await?;
     changed(&mut transaction, before.id, "customer.delete", json!({"name": before.name})).await?;
     store::delete(&mut transaction, before.id).await?;
     transaction.commit().await?;
@@ -170,11 +175,11 @@ pub(crate) async fn show_by_external(
     Path(external_id): Path<String>,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
-    let found = store::find_by_external_id(&mut transaction, &external_id).await?;
+    let found = store::find_by_external_id(&mut transaction, external_id.trim()).await?;
     Ok(data(found.ok_or(ApiError::NotFound("customer"))?.as_of(now())))
 }
 
-/// Makes the customer or changes him: a shop may call it as often as it likes.
+/// Makes the customer or changes him: a shop may call it as often as it likes, even several times at once.
 pub(crate) async fn put_by_external(
     FromState(state): FromState<State>,
     operator: Operator,
@@ -183,13 +188,24 @@ pub(crate) async fn put_by_external(
 ) -> Result<Response, ApiError> {
     let external_id =
         crate::domain::text::line(&external_id, 255).map_err(|error| ApiError::field("external_id", error))?;
+    if fields.has("external_id") && fields.line("external_id", 255) != Patch::Set(external_id.clone()) {
+        fields.refuse(
+            "external_id",
+            "must be the one in the path; leave it out, or change it with PATCH /customers/{id}",
+        );
+    }
     let mut transaction = operator.begin(&state).await?;
-    if let Some(before) = store::find_by_external_id(&mut transaction, &external_id).await? {
+    if let Some(before) = store::lock_by_external_id(&mut transaction, &external_id).await? {
         return update(transaction, &before, fields).await;
     }
-    drop(transaction);
-    let mut wanted = read(&mut fields, None);
-    fields.finish()?;
-    wanted.external_id = Some(external_id);
-    create_with_token(&state, &operator, &wanted).await
+    let mut new = fields.clone();
+    let wanted = CustomerFields { external_id: Some(external_id.clone()), ..read(&mut new, None) };
+    new.finish()?;
+    if let Some(made) = make(&mut transaction, &wanted).await? {
+        transaction.commit().await?;
+        return Ok(data_with(StatusCode::CREATED, made));
+    }
+    // Another call made him since we looked.
+    let before = store::lock_by_external_id(&mut transaction, &external_id).await?.ok_or_else(another_has_it)?;
+    update(transaction, &before, fields).await
 }

@@ -5,7 +5,7 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::{changed, find};
+use super::{changed, lock};
 use crate::clock::now;
 use crate::error::ApiError;
 use crate::http::envelope::data;
@@ -30,7 +30,9 @@ pub(crate) async fn expire(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(customer): Path<String>,
+    fields: Fields,
 ) -> Result<Response, ApiError> {
+    fields.finish()?;
     set(&state, &operator, &customer, "expired", None, |before| before).await
 }
 
@@ -56,7 +58,7 @@ async fn set(
     end: impl FnOnce(Option<DateTime<Utc>>) -> Option<DateTime<Utc>>,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(state).await?;
-    let before = find(&mut transaction, customer).await?;
+    let before = lock(&mut transaction, customer).await?;
     let expires_at = end(before.expires_at);
     let after = store::set_status(&mut transaction, before.id, status, reason.as_deref(), expires_at).await?;
     let detail = json!({"before": before.status, "after": status, "reason": reason});

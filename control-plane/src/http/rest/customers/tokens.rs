@@ -9,7 +9,7 @@ use chrono::{DateTime, Duration, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{changed, find};
+use super::{changed, find, lock};
 use crate::clock::now;
 use crate::domain::access;
 use crate::domain::customer::Token;
@@ -21,15 +21,21 @@ use crate::http::operator::Operator;
 use crate::http::path::Path;
 use crate::http::rest::id;
 use crate::state::State;
-use crate::store::TenantTransaction;
 use crate::store::tokens::{self as store, NewToken};
+use crate::store::{TenantTransaction, tenants};
 
-/// What a new token is to be.
+/// What a new token is to be; by default one for Composer, without limits.
 pub(super) struct NewTokenFields {
     pub(super) name: String,
     pub(super) scope: Scope,
     pub(super) globs: Vec<PackageGlob>,
     pub(super) expires_at: Option<DateTime<Utc>>,
+}
+
+impl Default for NewTokenFields {
+    fn default() -> Self {
+        Self { name: "default".to_owned(), scope: Scope::Download, globs: Vec::new(), expires_at: None }
+    }
 }
 
 /// Makes a token. The secret is shown once and kept nowhere.
@@ -60,9 +66,14 @@ pub(super) fn with_secret(value: impl Serialize, secret: &Secret) -> Value {
 }
 
 /// What is shown when a token was made: its facts, the secret, and how Composer takes it.
-async fn shown(state: &State, operator: &Operator, token: &Token, secret: &Secret) -> Result<Value, ApiError> {
-    let tenant = state.database.system().tenant_by_id(operator.tenant).await?;
-    let url = tenant.map(|tenant| state.config.server.canonical_url(&state.config.tenancy, &tenant.slug, tenant.is_default));
+async fn shown(
+    transaction: &mut TenantTransaction,
+    state: &State,
+    token: &Token,
+    secret: &Secret,
+) -> Result<Value, ApiError> {
+    let tenant = tenants::own(transaction).await?;
+    let url = state.config.server.canonical_url(&state.config.tenancy, &tenant.slug, tenant.is_default);
     Ok(json!({
         "token": token,
         "plain_token": secret.expose(),
@@ -84,16 +95,20 @@ pub(crate) async fn create(
         fields.refuse("expires_at", "must lie in the future");
     }
     if scope == Scope::Developer {
-        fields.refuse("scope", "developer is for customers with may_publish, which this release does not have; use download");
+        fields.refuse(
+            "scope",
+            "developer is for customers with may_publish, which this release does not have; use download",
+        );
     }
     fields.finish()?;
     let mut transaction = operator.begin(&state).await?;
-    let customer = find(&mut transaction, &customer).await?;
+    let customer = lock(&mut transaction, &customer).await?;
     let wanted = NewTokenFields { name, scope, globs, expires_at };
     let (token, secret) = make(&mut transaction, customer.id, &wanted).await?;
     changed(&mut transaction, customer.id, "token.create", json!({"token": token.id, "scope": token.scope})).await?;
+    let shown = shown(&mut transaction, &state, &token, &secret).await?;
     transaction.commit().await?;
-    Ok(data_with(StatusCode::CREATED, shown(&state, &operator, &token, &secret).await?))
+    Ok(data_with(StatusCode::CREATED, shown))
 }
 
 pub(crate) async fn list(
@@ -108,15 +123,10 @@ pub(crate) async fn list(
     Ok(paging.answer(&rows, total))
 }
 
-async fn one(
-    transaction: &mut TenantTransaction,
-    customer: &str,
-    token: &str,
-) -> Result<(CustomerId, Token), ApiError> {
-    let customer = find(transaction, customer).await?;
+async fn one(transaction: &mut TenantTransaction, customer: CustomerId, token: &str) -> Result<Token, ApiError> {
     let token = id(token, "token")?;
-    let (token, _) = store::find(transaction, customer.id, token).await?.ok_or(ApiError::NotFound("token"))?;
-    Ok((customer.id, token))
+    let (token, _) = store::find(transaction, customer, token).await?.ok_or(ApiError::NotFound("token"))?;
+    Ok(token)
 }
 
 pub(crate) async fn show(
@@ -125,7 +135,8 @@ pub(crate) async fn show(
     Path((customer, token)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
-    Ok(data(one(&mut transaction, &customer, &token).await?.1))
+    let customer = find(&mut transaction, &customer).await?.id;
+    Ok(data(one(&mut transaction, customer, &token).await?))
 }
 
 pub(crate) async fn revoke(
@@ -134,7 +145,8 @@ pub(crate) async fn revoke(
     Path((customer, token)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
-    let (customer, token) = one(&mut transaction, &customer, &token).await?;
+    let customer = lock(&mut transaction, &customer).await?.id;
+    let token = one(&mut transaction, customer, &token).await?;
     store::revoke(&mut transaction, token.id, now()).await?;
     changed(&mut transaction, customer, "token.revoke", json!({"token": token.id})).await?;
     let after = store::find(&mut transaction, customer, token.id).await?.map_or(token, |(token, _)| token);
@@ -153,14 +165,17 @@ pub(crate) async fn rotate(
     let grace = fields.number("grace_seconds", 0, MOST_GRACE).unwrap_or(0);
     fields.finish()?;
     let mut transaction = operator.begin(&state).await?;
-    let (customer, old) = one(&mut transaction, &customer, &token).await?;
+    let customer = lock(&mut transaction, &customer).await?.id;
+    let old = one(&mut transaction, customer, &token).await?;
     if old.revoked_at.is_some() || old.expires_at.is_some_and(|at| at <= now()) {
         return Err(ApiError::Conflict("this token is over; create a new one instead".to_owned()));
     }
+    // A narrowing that cannot be read must never be dropped: the new token would be wider than the old one.
+    let globs: Result<Vec<PackageGlob>, _> = old.package_scopes.iter().map(|glob| PackageGlob::parse(glob)).collect();
     let wanted = NewTokenFields {
         name: old.name.clone(),
         scope: access::scope(&old.scope).map_err(|error| ApiError::Internal(error.into()))?,
-        globs: old.package_scopes.iter().filter_map(|glob| PackageGlob::parse(glob).ok()).collect(),
+        globs: globs.map_err(|error| ApiError::Internal(error.into()))?,
         expires_at: old.expires_at,
     };
     let (token, secret) = make(&mut transaction, customer, &wanted).await?;
@@ -170,8 +185,9 @@ pub(crate) async fn rotate(
     }
     let detail = json!({"old": old.id, "new": token.id, "grace_seconds": grace});
     changed(&mut transaction, customer, "token.rotate", detail).await?;
+    let shown = shown(&mut transaction, &state, &token, &secret).await?;
     transaction.commit().await?;
-    Ok(data(shown(&state, &operator, &token, &secret).await?))
+    Ok(data(shown))
 }
 
 /// Ends every token and makes one new.
@@ -179,17 +195,18 @@ pub(crate) async fn regenerate(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(customer): Path<String>,
+    fields: Fields,
 ) -> Result<Response, ApiError> {
+    fields.finish()?;
     let mut transaction = operator.begin(&state).await?;
-    let customer = find(&mut transaction, &customer).await?;
+    let customer = lock(&mut transaction, &customer).await?;
     let revoked = store::revoke_all(&mut transaction, customer.id, now()).await?;
-    let wanted =
-        NewTokenFields { name: "default".to_owned(), scope: Scope::Download, globs: Vec::new(), expires_at: None };
-    let (token, secret) = make(&mut transaction, customer.id, &wanted).await?;
+    let (token, secret) = make(&mut transaction, customer.id, &NewTokenFields::default()).await?;
     let detail = json!({"revoked": revoked, "new": token.id});
     changed(&mut transaction, customer.id, "token.regenerate", detail).await?;
+    let shown = shown(&mut transaction, &state, &token, &secret).await?;
     transaction.commit().await?;
-    Ok(data(shown(&state, &operator, &token, &secret).await?))
+    Ok(data(shown))
 }
 
 /// Ends every token.
@@ -199,7 +216,7 @@ pub(crate) async fn revoke_all(
     Path(customer): Path<String>,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
-    let customer = find(&mut transaction, &customer).await?;
+    let customer = lock(&mut transaction, &customer).await?;
     let revoked = store::revoke_all(&mut transaction, customer.id, now()).await?;
     changed(&mut transaction, customer.id, "token.revoke_all", json!({"revoked": revoked})).await?;
     transaction.commit().await?;

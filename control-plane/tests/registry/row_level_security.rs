@@ -1,0 +1,218 @@
+//! The second wall: row level security on every table of a tenant; and that no write forgets its audit row or its news for
+//! the edges.
+
+use cargoman_control_plane::store::{Actor, TenantTransaction, customers};
+use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection, Row};
+
+use crate::fixture::Registry;
+use crate::routes;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_of_a_tenant_has_both_policies() {
+    let registry = Registry::new().await;
+    let wrong = registry.sql(
+        "select c.relname, c.relrowsecurity, c.relforcerowsecurity
+              , array(select p.polname || ':' || array_to_string(p.polroles::regrole[], ',') from pg_policy p where p.polrelid = c.oid order by 1)
+         from pg_class c where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace and c.relname <> '_sqlx_migrations'
+           and not (c.relrowsecurity and c.relforcerowsecurity
+                    and array(select p.polname || ':' || array_to_string(p.polroles::regrole[], ',') from pg_policy p where p.polrelid = c.oid order by 1)
+                        = array['of_system:cargoman_system', 'of_tenant:cargoman_app'])",
+    );
+    assert_eq!(wrong, "", "tables without the wall");
+    let without = registry.sql(
+        "select relname from pg_class c where relkind = 'r' and relnamespace = 'public'::regnamespace
+           and relname not in ('_sqlx_migrations', 'tenant')
+           and not exists (select 1 from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and a.attnotnull)",
+    );
+    assert_eq!(without, "", "tables that belong to nobody");
+    let policies =
+        registry.sql("select distinct qual, with_check from pg_policies where policyname = 'of_tenant' order by 1");
+    assert_eq!(
+        policies,
+        "(id = current_tenant())|(id = current_tenant())\n(tenant_id = current_tenant())|(tenant_id = current_tenant())"
+    );
+}
+
+fn tables(registry: &Registry) -> Vec<String> {
+    let names = registry.sql(
+        "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace and relname <> '_sqlx_migrations'",
+    );
+    names.lines().map(str::to_owned).collect()
+}
+
+async fn count(connection: &mut PgConnection, table: &str) -> i64 {
+    let query = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
+    connection.fetch_one(sqlx::query(query)).await.unwrap().get(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_without_a_predicate_sees_one_tenant() {
+    let registry = Registry::new().await;
+    let second = registry.post("/tenants", json!({"slug": "second"})).await.status(201).text("id");
+    let second = second.strip_prefix("ten_").unwrap().to_owned();
+    for tenant in ["default", "second"] {
+        let call = |method: &str, path: &str| registry.call(method, path).tenant(tenant).header("idempotency-key", "k");
+        let customer = call("POST", "/customers").json(&json!({"name": "a"})).send().await.status(201).text("id");
+        call("PUT", "/vendors/acme").json(&json!({})).send().await.status(200);
+        let package = registry.call("POST", "/packages").tenant(tenant);
+        package.json(&json!({"repository_url": "/a.git", "name": "acme/pay"})).send().await.status(201);
+        let grant = registry.call("POST", &format!("/customers/{customer}/packages")).tenant(tenant);
+        grant.json(&json!({"package": "acme/pay"})).send().await.status(201);
+    }
+    registry.publish("acme/pay", "1.0.0").await;
+
+    let mut connection = PgConnection::connect_with(&registry.options).await.unwrap();
+    connection.execute("set role cargoman_app").await.unwrap();
+    for table in tables(&registry) {
+        assert_eq!(count(&mut connection, &table).await, 0, "{table} without a tenant");
+    }
+    let mut seen = 0;
+    for tenant in [registry.tenant.to_string(), second.clone()] {
+        let mut transaction = connection.begin().await.unwrap();
+        let set = sqlx::query("select set_config('cargoman.tenant', $1, true)").bind(&tenant);
+        transaction.execute(set).await.unwrap();
+        for table in tables(&registry) {
+            let column = if table == "tenant" { "id" } else { "tenant_id" };
+            let own = registry.count(&format!("{table} where {column} = '{tenant}'"));
+            assert_eq!(count(&mut transaction, &table).await, own, "{table} as {tenant}");
+            seen += own;
+        }
+        // Nor can it write into another's, or move a row there.
+        let other = registry.sql(&format!("select id from tenant where id <> '{tenant}'"));
+        for write in [
+            format!("insert into vendor (tenant_id, name, exclusive) values ('{other}', 'x', true)"),
+            format!("update vendor set tenant_id = '{other}'"),
+            format!("insert into audit (tenant_id, actor, action, subject) values ('{other}', 'a', 'b', 'c')"),
+        ] {
+            let mut attempt = transaction.begin().await.unwrap();
+            let refused =
+                attempt.execute(sqlx::query(sqlx::AssertSqlSafe(write.clone()))).await.unwrap_err().to_string();
+            assert!(refused.contains("row-level security"), "{write}: {refused}");
+        }
+    }
+    assert!(seen > 20, "there was something to see: {seen}");
+    // After the transaction nothing of its tenant is left on the connection.
+    assert_eq!(count(&mut connection, "customer").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_trail_is_written_and_read_never_changed() {
+    let registry = Registry::new().await;
+    registry.customer("a").await;
+    let mut connection = PgConnection::connect_with(&registry.options).await.unwrap();
+    for role in ["cargoman_app", "cargoman_system"] {
+        for statement in [
+            "update audit set actor = 'nobody'",
+            "delete from audit",
+            "truncate audit",
+            "alter table audit disable row level security",
+            "drop table audit",
+        ] {
+            let mut transaction = connection.begin().await.unwrap();
+            let become_role = sqlx::AssertSqlSafe(format!("set local role {role}"));
+            transaction.execute(sqlx::query(become_role)).await.unwrap();
+            let refused = transaction.execute(sqlx::query(statement)).await.unwrap_err().to_string();
+            assert!(
+                refused.contains("permission denied") || refused.contains("must be owner"),
+                "{statement}: {refused}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_rolled_back_leaves_nothing() {
+    let registry = Registry::new().await;
+    let before = (registry.count("audit"), registry.count("outbox"));
+    let mut transaction =
+        TenantTransaction::begin(&registry.state.database, registry.tenant, Actor::Root).await.unwrap();
+    let fields = customers::CustomerFields { name: "a".to_owned(), ..Default::default() };
+    let customer = customers::insert(&mut transaction, &fields).await.unwrap().unwrap();
+    let change =
+        cargoman_edge_protocol::Change::Customer { tenant: registry.tenant, customer: customer.id.to_string() };
+    transaction.changed(&change).await.unwrap();
+    transaction.audit("customer.create", &customer.id.to_string(), json!({})).await.unwrap();
+    drop(transaction);
+    // A request that fails half-way is the same.
+    let body = json!({"packages": [{"package": "no/such"}]});
+    let id = registry.customer("b").await;
+    let after_b = (registry.count("audit"), registry.count("outbox"));
+    registry.put(&format!("/customers/{id}/packages"), body).await.status(422);
+    assert_eq!((registry.count("audit"), registry.count("outbox")), after_b);
+    assert_eq!(after_b, (before.0 + 1, before.1 + 1), "the first left nothing");
+    assert_eq!(registry.count("customer"), 1);
+}
+
+/// Every route that writes, once, in an order in which each finds what it needs; and whether edges must hear of it.
+fn writes(customer: &str, token: &str, grant: &str, tenant: &str) -> Vec<(&'static str, String, Value, bool)> {
+    let of = |rest: &str| format!("/customers/{customer}{rest}");
+    let package = |rest: &str| format!("/packages/acme/pay{rest}");
+    let named = json!({"name": "x"});
+    vec![
+        ("POST", "/customers".into(), named.clone(), true),
+        ("PUT", "/customers/by-external/e1".into(), named.clone(), true),
+        ("PUT", "/customers/by-external/e1".into(), named.clone(), true),
+        ("PATCH", of(""), named.clone(), true),
+        ("POST", of("/suspend"), json!({"reason": "r"}), true),
+        ("POST", of("/reactivate"), json!({}), true),
+        ("POST", of("/expire"), json!({}), true),
+        ("POST", of("/tokens"), named.clone(), true),
+        ("POST", of(&format!("/tokens/{token}/rotate")), json!({"grace_seconds": 9}), true),
+        ("DELETE", of(&format!("/tokens/{token}")), json!({}), true),
+        ("POST", of("/token/regenerate"), json!({}), true),
+        ("DELETE", of("/token"), json!({}), true),
+        ("POST", of("/packages"), json!({"package": "acme/pay", "constraint": "^2"}), true),
+        ("PATCH", of(&format!("/grants/{grant}")), json!({"constraint": "^3"}), true),
+        ("DELETE", of(&format!("/grants/{grant}")), json!({}), true),
+        ("PUT", of("/packages"), json!({"packages": [{"package": "acme/pay"}]}), true),
+        ("DELETE", of("/packages/acme/pay"), json!({}), true),
+        ("POST", "/packages".into(), json!({"repository_url": "/b.git", "name": "new/b"}), true),
+        ("PATCH", package(""), json!({"repository_url": "/c.git"}), true),
+        ("POST", package("/sync"), json!({}), false),
+        ("POST", package("/abandon"), json!({}), true),
+        ("POST", package("/unabandon"), json!({}), true),
+        ("POST", package("/yank/1.0.0"), json!({}), true),
+        ("POST", package("/unyank/1.0.0"), json!({}), true),
+        ("PUT", "/vendors/acme".into(), json!({"exclusive": false}), true),
+        ("PATCH", "/settings".into(), json!({"source": "show"}), true),
+        ("PATCH", format!("/tenants/{tenant}"), named, false),
+        ("POST", format!("/tenants/{tenant}/suspend"), json!({}), true),
+        ("POST", format!("/tenants/{tenant}/reactivate"), json!({}), true),
+        ("DELETE", package(""), json!({}), true),
+        ("DELETE", of(""), json!({}), true),
+        ("POST", "/tenants".into(), json!({"slug": "last"}), true),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_write_leaves_one_audit_row_and_tells_the_edges() {
+    let registry = Registry::new().await;
+    registry.package("acme/pay").await;
+    registry.publish("acme/pay", "1.0.0").await;
+    let customer = registry.customer("a").await;
+    let token =
+        registry.get(&format!("/customers/{customer}/tokens")).await.data()[0]["id"].as_str().unwrap().to_owned();
+    let packages = format!("/customers/{customer}/packages");
+    let grant = registry.post(&packages, json!({"package": "acme/pay"})).await.status(201).text("id");
+    let table = writes(&customer, &token, &grant, &format!("ten_{}", registry.tenant));
+    let paths: Vec<_> = table.iter().map(|(method, path, ..)| ((*method).to_owned(), path.clone())).collect();
+    routes::assert_covered(|method, _| method != "GET", &paths);
+    for (method, path, body, told) in table {
+        let before = (registry.count("audit"), registry.count("outbox"));
+        let answer = registry.call(method, &path).json(&body).send().await;
+        assert!(answer.status.is_success(), "{method} {path}: {}", answer.body);
+        let after = (registry.count("audit"), registry.count("outbox"));
+        assert_eq!(after.0, before.0 + 1, "audit rows of {method} {path}");
+        assert_eq!(after.1 > before.1, told, "outbox rows of {method} {path}");
+        // In the same transaction: the row was written by the transaction that wrote the news.
+        if told {
+            let newest = registry.sql(
+                "select (select xmin from audit order by id desc limit 1)::text = (select xmin from outbox order by id desc limit 1)::text",
+            );
+            assert_eq!(newest, "t", "{method} {path}: not in one transaction");
+        }
+    }
+    let secrets = registry.count("audit a where a::text ~ 'tok_[0-9A-Za-z]{38}'");
+    assert_eq!(secrets, 0, "the audit trail holds no secret");
+}
