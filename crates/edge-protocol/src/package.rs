@@ -13,7 +13,7 @@ pub struct Package {
     /// Set when its owner gave it up.
     #[serde(default)]
     pub abandoned: Option<Abandoned>,
-    /// Where the source lies; filled only where metadata may show it.
+    /// Where the source lies; an edge shows it only where the tenant says so.
     #[serde(default)]
     pub source_url: Option<String>,
     /// Newest first, by PHP's `version_compare`; numbered versions and branches alike.

@@ -45,7 +45,7 @@ pub struct KnownKey {
     pub revision: Option<Revision>,
 }
 
-/// Asks for several facts at once; answered from one snapshot of the database.
+/// Asks for several facts at once. Each is answered for itself, as of a moment after the call came in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadRequest {
     /// At most 500.
