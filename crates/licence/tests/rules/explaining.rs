@@ -5,7 +5,7 @@ use cargoman_licence::{
     CollectionId, Difference, EffectiveStatus, Failed, Grant, GrantStatus, Lapsed, Renewal, difference,
 };
 
-use crate::build::{Known, access, at, day, grant, name};
+use crate::build::{Known, access, at, day, grant, name, version};
 use crate::worked_examples::{acme_pay, built};
 
 #[test]
@@ -63,6 +63,17 @@ fn the_newest_that_a_renewal_alone_would_show() {
         let renewal = built.view(&name("acme/pay")).renewal(known.iter().map(Known::facts));
         assert_eq!(renewal, expected.map(|(position, until)| Renewal { position, until: at(until) }), "{text}");
     }
+}
+
+/// A numbered branch sorts after every release of its number, and yet a release is what a renewal is offered with.
+#[test]
+fn a_renewal_is_offered_with_a_release_before_a_branch() {
+    let limited = Grant { updates_until: Some(at("2024-03-01")), ..grant("g", "acme/pay", "*") };
+    let built = built(access(vec![Grant { minimum_stability: Some(Stability::Dev), ..limited }]));
+    let branch = Known { version: version("3.x-dev"), ..acme_pay().remove(5) };
+    let release = acme_pay().remove(4);
+    let offered = |known: [&Known; 2]| built.view(&branch.package).renewal(known.map(Known::facts)).unwrap().position;
+    assert_eq!((offered([&branch, &release]), offered([&release, &branch])), (1, 0));
 }
 
 #[test]
