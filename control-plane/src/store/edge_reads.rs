@@ -6,7 +6,7 @@ use cargoman_credential::Digest;
 use cargoman_edge_protocol::{
     Abandoned, Access, Dist, Package, PastReference, Revision, Tenant, TenantId, Vendor, Version,
 };
-use cargoman_licence::{Customer, CustomerStatus, Grant, PackageGlob, Token};
+use cargoman_licence::{Customer, CustomerStatus, Grant, GrantStatus, PackageGlob, Target, TenantPolicy, Token};
 use serde_json::Value;
 use sqlx::types::Json;
 use std::collections::HashMap;
@@ -131,9 +131,11 @@ impl System {
             status,
             expires_at: row.customer_expires_at,
             minimum_stability: stability(row.minimum_stability.as_deref(), "customer")?,
+            lapsed_at: None,
+            frozen: None,
         };
         let grants = self.edge_grants(tenant, row.customer_id).await?;
-        Ok(Some(Fact::Found(revision, Access { token, customer, grants })))
+        Ok(Some(Fact::Found(revision, Access { token, customer, grants, policy: TenantPolicy::default() })))
     }
 
     async fn edge_grants(&self, tenant: TenantId, customer: Uuid) -> Result<Vec<Grant>, StoreError> {
@@ -150,13 +152,17 @@ impl System {
             .map(|row| {
                 Ok(Grant {
                     id: GrantId(row.id).to_string(),
-                    package: row.name.parse().map_err(|error| StoreError::inconsistent("package", error))?,
+                    target: Target::Package(
+                        row.name.parse().map_err(|error| StoreError::inconsistent("package", error))?,
+                    ),
                     constraint: row
                         .version_constraint
                         .parse()
                         .map_err(|error| StoreError::inconsistent("access_grant", error))?,
                     minimum_stability: stability(row.minimum_stability.as_deref(), "access_grant")?,
                     updates_until: row.updates_until,
+                    status: GrantStatus::Active,
+                    external_id: None,
                 })
             })
             .collect()

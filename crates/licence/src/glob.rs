@@ -25,6 +25,12 @@ impl PackageGlob {
         Ok(Self(text.to_owned()))
     }
 
+    /// The pattern that one name alone falls under.
+    #[must_use]
+    pub fn exactly(name: &PackageName) -> Self {
+        Self(name.as_str().to_owned())
+    }
+
     /// As written.
     #[must_use]
     pub fn as_str(&self) -> &str {

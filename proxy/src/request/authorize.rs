@@ -6,7 +6,9 @@
 use cargoman_composer::name::PackageName;
 use cargoman_composer::stability::Stability;
 use cargoman_edge_protocol::{Access, Dist, Package, Tenant, Version};
-use cargoman_licence::{CustomerStatus, Rule, VersionFacts, decide};
+use cargoman_licence::{
+    Lapse, LapseKind, Rule, VersionFacts, View, decide, in_token_scope as in_scope, no_collections,
+};
 use chrono::{DateTime, Utc};
 
 use super::refuse::Refusal;
@@ -20,11 +22,13 @@ pub(crate) fn enter(tenant: &Tenant, access: &Access, now: DateTime<Utc>) -> Res
     if !access.token.scope.reads() {
         return Err(Refusal::Scope { scope: access.token.scope.as_str() });
     }
-    match (cargoman_licence::refusal(access, now), &access.customer.status) {
-        (None, _) => Ok(()),
-        (Some(Rule::Token), _) => Err(Refusal::Unauthorized),
-        (Some(_), CustomerStatus::Suspended { reason }) => Err(Refusal::CustomerSuspended { reason: reason.clone() }),
-        (Some(_), _) => Err(Refusal::CustomerExpired),
+    match cargoman_licence::refusal(access, now) {
+        None => Ok(()),
+        Some(Rule::Lapsed { lapse: Lapse { kind: LapseKind::Suspended, reason, .. } }) => {
+            Err(Refusal::CustomerSuspended { reason })
+        }
+        Some(Rule::Lapsed { .. }) => Err(Refusal::CustomerExpired),
+        Some(_) => Err(Refusal::Unauthorized),
     }
 }
 
@@ -35,8 +39,13 @@ pub(crate) fn covers(access: &Access, package: &PackageName) -> bool {
 
 /// Every package that the bearer may see something of, in order and once each.
 pub(crate) fn covered(access: &Access) -> Vec<PackageName> {
-    let mut names: Vec<PackageName> =
-        access.grants.iter().map(|grant| &grant.package).filter(|name| in_scope(access, name)).cloned().collect();
+    let mut names: Vec<PackageName> = access
+        .grants
+        .iter()
+        .filter_map(|grant| grant.target.package())
+        .filter(|name| in_scope(access, name))
+        .cloned()
+        .collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -45,7 +54,8 @@ pub(crate) fn covered(access: &Access) -> Vec<PackageName> {
 /// Positions of the versions that stand in the bearer's metadata, in the package's order. `file` narrows to one of the two files.
 pub(crate) fn visible(access: &Access, package: &Package, file: Option<File>, now: DateTime<Utc>) -> Vec<u32> {
     let wanted = |version: &Version| file.is_none_or(|file| file == file_of(version));
-    let shown = |version: &Version| decide(access, &package.name, facts(version, version.published_at), now).visible;
+    let view = View::new(access, &no_collections, &package.name, now);
+    let shown = |version: &Version| view.sight(facts(version, &version.reference, version.published_at)).visible;
     (0..)
         .zip(&package.versions)
         .filter(|(_, version)| wanted(version) && shown(version))
@@ -76,8 +86,8 @@ pub(crate) fn dist<'a>(
         let past = version.past.iter().find(|past| past.reference == reference).ok_or(Refusal::NotFound)?;
         (past.published_at, &past.dist)
     };
-    let decision = decide(access, &package.name, facts(version, published_at), now);
-    if decision.installable { Ok(dist) } else { Err(hidden(tenant, access, &package.name, version, &decision.rule)) }
+    let decision = decide(access, &no_collections, &package.name, facts(version, reference, published_at), now);
+    if decision.installable { Ok(dist) } else { Err(hidden(tenant, &package.name, version, &decision.rule)) }
 }
 
 /// The path segment that names a version: as it is, or its MD5 where it would not be one plain segment.
@@ -101,30 +111,24 @@ fn md5_hex(text: &str) -> String {
     })
 }
 
-fn facts(version: &Version, published_at: DateTime<Utc>) -> VersionFacts<'_> {
-    VersionFacts { version: &version.version, aliases: &version.aliases, published_at, yanked: version.yanked }
+fn facts<'a>(version: &'a Version, reference: &'a str, published_at: DateTime<Utc>) -> VersionFacts<'a> {
+    VersionFacts {
+        version: &version.version,
+        aliases: &version.aliases,
+        reference,
+        published_at,
+        yanked: version.yanked,
+        taken_down: None,
+    }
 }
 
 fn has_grant(access: &Access, package: &PackageName) -> bool {
-    access.grants.iter().any(|grant| grant.package == *package)
-}
-
-fn in_scope(access: &Access, package: &PackageName) -> bool {
-    access.token.package_scopes.is_empty() || access.token.package_scopes.iter().any(|glob| glob.matches(package))
+    access.grants.iter().any(|grant| grant.target.package() == Some(package))
 }
 
 /// The refusal of a dist that is there, for a customer who has something of its package.
-fn hidden(tenant: &Tenant, access: &Access, package: &PackageName, version: &Version, rule: &Rule) -> Refusal {
-    let by_date_alone = match rule {
-        Rule::Hidden { failed } => failed
-            .iter()
-            .filter(|(_, failed)| failed.only_the_date())
-            .filter_map(|(id, _)| {
-                access.grants.iter().find(|grant| grant.id == *id).and_then(|grant| grant.updates_until)
-            })
-            .max(),
-        _ => None,
-    };
+fn hidden(tenant: &Tenant, package: &PackageName, version: &Version, rule: &Rule) -> Refusal {
+    let by_date_alone = if let Rule::Hidden { renewable, .. } = rule { *renewable } else { None };
     match by_date_alone {
         Some(until) => Refusal::BeyondUpdates {
             package: package.as_str().to_owned(),
@@ -147,7 +151,7 @@ mod tests {
     use cargoman_composer::version::Version as NormalizedVersion;
     use cargoman_credential::Digest;
     use cargoman_edge_protocol::{Source, TenantId};
-    use cargoman_licence::{Customer, Grant, PackageGlob, Scope, Token};
+    use cargoman_licence::{Customer, CustomerStatus, Grant, PackageGlob, Scope, TenantPolicy, Token};
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -213,11 +217,13 @@ mod tests {
         let stability = prop::sample::select(vec![None, Some(Stability::Beta), Some(Stability::Dev)]);
         (package, constraint, stability, prop::option::of(0_u8..4)).prop_map(
             |(package, constraint, stability, until)| Grant {
-                id: format!("{package} {constraint} {stability:?} {until:?}"),
-                package: PackageName::parse(package).unwrap(),
                 constraint: Constraint::parse(constraint).unwrap(),
                 minimum_stability: stability,
                 updates_until: until.map(day_number),
+                ..Grant::on(
+                    format!("{package} {constraint} {stability:?} {until:?}"),
+                    PackageName::parse(package).unwrap(),
+                )
             },
         )
     }
@@ -239,8 +245,11 @@ mod tests {
                 status: CustomerStatus::Active,
                 expires_at: None,
                 minimum_stability: None,
+                lapsed_at: None,
+                frozen: None,
             },
             grants,
+            policy: TenantPolicy::default(),
         })
     }
 
@@ -261,7 +270,7 @@ mod tests {
                 let named = segment(version.version.normalized());
                 let answer = dist(&tenant(), &access, &package, (&named, &version.reference), now);
                 prop_assert_eq!(answer.is_ok() && !version.yanked, shown.contains(&position));
-                let has_grant = access.grants.iter().any(|grant| grant.package == pay());
+                let has_grant = access.grants.iter().any(|grant| grant.target.package() == Some(&pay()));
                 prop_assert_eq!(answer == Err(Refusal::NotFound), !has_grant);
                 if !covers(&access, &pay()) {
                     prop_assert!(answer.is_err() && !shown.contains(&position));

@@ -14,7 +14,7 @@ use cargoman_credential::{Digest, Kind, Secret};
 use cargoman_edge_protocol::{
     Access, Dist, Entry, Host, Key, Package, PastReference, Source, Tenant, TenantId, Vendor, Version,
 };
-use cargoman_licence::{Customer, CustomerStatus, Grant, Scope, Token};
+use cargoman_licence::{Customer, CustomerStatus, Grant, GrantStatus, Scope, TenantPolicy, Token};
 use cargoman_proxy::config::{ControlPlane, EdgeConfig, EdgeCredential};
 use cargoman_proxy::server::Edge;
 use chrono::{DateTime, Utc};
@@ -151,10 +151,12 @@ pub(crate) fn package(text: &str, versions: Vec<Version>) -> Package {
 pub(crate) fn grant(package: &str, constraint: &str) -> Grant {
     Grant {
         id: format!("grant_{package}_{constraint}"),
-        package: name(package),
+        target: name(package).into(),
         constraint: Constraint::parse(constraint).unwrap(),
         minimum_stability: None,
         updates_until: None,
+        status: GrantStatus::Active,
+        external_id: None,
     }
 }
 
@@ -174,8 +176,11 @@ pub(crate) fn access(grants: Vec<Grant>) -> Access {
             status: CustomerStatus::Active,
             expires_at: None,
             minimum_stability: None,
+            lapsed_at: None,
+            frozen: None,
         },
         grants,
+        policy: TenantPolicy::default(),
     }
 }
 
