@@ -175,12 +175,14 @@ create table token (
   , created_at timestamptz not null default now()
   , expires_at timestamptz
   , revoked_at timestamptz
+  , rotated_at timestamptz
   , primary key (tenant_id, id)
   , constraint token_digest_taken unique (tenant_id, digest)
   , constraint token_of_customer foreign key (tenant_id, customer_id) references customer (tenant_id, id) on delete cascade
   , constraint token_scope_known check (scope in ('download', 'admin', 'developer', 'webhook'))
 );
 create index token_customer on token (tenant_id, customer_id);
+comment on column token.rotated_at is 'since when it has a successor; expires_at is then the end of its grace';
 comment on column token.digest is 'SHA-256 of the plain text, hexadecimal; the plain text is kept nowhere';
 
 create table access_grant (

@@ -23,7 +23,11 @@ impl Nginx {
         for scenario in world.scenarios() {
             let file = folder.join("root").join(scenario.path.trim_start_matches('/'));
             std::fs::create_dir_all(file.parent().context("a folder")?)?;
-            std::fs::write(file, &scenario.body)?;
+            std::fs::write(&file, &scenario.body)?;
+            if let Some(known) = &scenario.known {
+                // nginx says 304 by the date of the file.
+                Command::new("touch").arg("-d").arg(known).arg(&file).status()?;
+            }
         }
         open_to_workers(&folder)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();

@@ -102,6 +102,17 @@ impl From<StoreError> for ApiError {
     }
 }
 
+/// A body of ten thousand faults must not make an answer of ten thousand explanations.
+fn first_of(mut details: Vec<Detail>) -> Vec<Detail> {
+    const MOST: usize = 100;
+    let others = details.len().saturating_sub(MOST);
+    details.truncate(MOST);
+    if others > 0 {
+        details.push(Detail { field: "…".to_owned(), message: format!("and {others} more") });
+    }
+    details
+}
+
 #[derive(Serialize)]
 struct Envelope {
     error: Body,
@@ -123,7 +134,7 @@ impl IntoResponse for ApiError {
                 tracing::error!(error = format!("{source:#}"), "request failed");
                 Vec::new()
             }
-            Self::Validation(details) => details,
+            Self::Validation(details) => first_of(details),
             _ => Vec::new(),
         };
         let mut response = (status, Json(Envelope { error: Body { code, message, details } })).into_response();

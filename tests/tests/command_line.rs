@@ -91,6 +91,9 @@ fn operators_work_from_the_command_line() {
     let shown = ask_json(registry, &["package", "show", "acme/pay"]);
     assert_eq!((&shown[0]["version"], shown.as_array().unwrap().len()), (&json!("v1.0.0"), 2));
 
+    assert!(ask(registry, &["package", "yank", "acme/pay", "v1.0.0"]).contains("is yanked"));
+    assert!(ask(registry, &["package", "unyank", "acme/pay", "1.0.0.0"]).contains("is in metadata"));
+
     let made =
         ask_json(registry, &["customer", "create", "Ada's shop", "--external-id", "7", "--email", "ada@example.org"]);
     let (id, token) = (text(&made["id"]), text(&made["token"]));
@@ -142,6 +145,11 @@ fn failures_have_their_exit_code_and_say_what_to_do() {
     ends(&fails(&["customer", "create", "Ada", "--expires-at", "tomorrow"]), 2, "expires_at");
     ends(&fails(&["package", "add", &world.git.url("nobody.git")]), 2, "repository_url");
     ends(&fails(&["customer", "creat"]), 2, "creat");
+    // Nothing that a person writes climbs out of the path it belongs to.
+    let climb = format!("../customers/{}", text(&made["id"]));
+    ends(&fails(&["package", "delete", &climb]), 2, "names nothing");
+    ends(&fails(&["customer", "delete", ".."]), 2, "names nothing");
+    assert_eq!(ask_json(registry, &["customer", "show", &text(&made["id"])])["name"], "Ada");
 
     let mut wrong = command();
     admin(registry, &mut wrong, &["customer", "list"]).env("CARGOMAN_TOKEN", "another-admin-token-0123");
@@ -152,6 +160,10 @@ fn failures_have_their_exit_code_and_say_what_to_do() {
     let mut nowhere = command();
     admin(registry, &mut nowhere, &["customer", "list"]).env("CARGOMAN_URL", "http://127.0.0.1:9");
     ends(&run(&mut nowhere, b"", LIMIT), 1, "is the registry running");
+
+    let mut nonsense = command();
+    admin(registry, &mut nonsense, &["customer", "list"]).env("CARGOMAN_URL", "nonsense");
+    ends(&run(&mut nonsense, b"", LIMIT), 2, "CARGOMAN_URL");
 
     assert_eq!(cargoman(&["--version"]).expect_success().stdout.lines().count(), 1);
     assert!(cargoman(&["--help"]).expect_success().stdout.contains("private Composer registry"));

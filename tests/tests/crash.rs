@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own functions fail by panicking")]
 
+use std::process::Command;
 use std::time::Duration;
 
 use cargoman_testkit::cargoman::Registry;
@@ -116,4 +117,26 @@ fn sigterm_stops_everything_that_was_started() {
     assert!(started.iter().any(|process| process.command.contains("postgres")), "{started:?}");
     assert!(world.registry.stop().success());
     assert_eq!(still_there(&started), []);
+}
+
+/// The private PostgreSQL dies on its own: it is started again, and everything goes on by itself.
+#[test]
+fn a_private_database_that_dies_is_started_again() {
+    let world = World::start_with(Registry::builder().config(LOCAL).embedded());
+    world.small_package("acme/pay");
+    let customer = world.operator().customer_of(&["acme/pay"]);
+    let reader = world.reader(&customer);
+    let before = reader.versions("acme/pay");
+    assert!(!before.is_empty());
+
+    let started = descendants(world.registry.pid());
+    let postgres = started.iter().find(|one| one.command.contains("/postgres -D")).expect("the postmaster");
+    assert!(Command::new("kill").args(["-9", &postgres.id.to_string()]).status().unwrap().success());
+
+    poll_until("the database is back", LIMIT, || {
+        let (status, _) = world.registry.api("GET", "/api/v1/customers", None);
+        (status == 200 && reader.get("/p2/acme/pay.json").status == 200).then_some(())
+    });
+    assert!(still_there(std::slice::from_ref(postgres)).is_empty());
+    assert_eq!(reader.versions("acme/pay"), before);
 }

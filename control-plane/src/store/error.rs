@@ -36,11 +36,14 @@ impl From<sqlx::Error> for StoreError {
         match &error {
             sqlx::Error::Database(database) => match (database.constraint(), database.code().as_deref()) {
                 (Some(constraint), _) => Self::Conflict { constraint: constraint.to_owned() },
-                (None, Some("22021")) => Self::Unstorable,
+                // In a text, and in JSON.
+                (None, Some("22021" | "22P05")) => Self::Unstorable,
                 // Serialization failure, deadlock, lock not available, statement cancelled, idle in transaction too long.
                 (None, Some("40001" | "40P01" | "55P03" | "57014" | "25P03")) => Self::Contended(error),
-                // Admin shutdown, crash shutdown, cannot connect now, too many connections.
-                (None, Some("57P01" | "57P02" | "57P03" | "53300")) => Self::Unavailable(error),
+                // Admin shutdown, crash shutdown, cannot connect now.
+                (None, Some("57P01" | "57P02" | "57P03")) => Self::Unavailable(error),
+                // Out of disk, memory or connections.
+                (None, Some(code)) if code.starts_with("53") => Self::Unavailable(error),
                 _ => Self::Driver(error),
             },
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => {

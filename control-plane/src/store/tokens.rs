@@ -202,14 +202,18 @@ pub async fn revoke_all(
     Ok(done.rows_affected())
 }
 
-/// Lets a token end at an instant, unless it ends earlier already.
+/// Lets a rotated token end at an instant, unless it ends earlier already.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn expire(transaction: &mut TenantTransaction, id: TokenId, at: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn end_rotated(
+    transaction: &mut TenantTransaction,
+    id: TokenId,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
     let tenant = transaction.tenant().0;
     sqlx::query!(
-        "update token set expires_at = least(coalesce(expires_at, $3), $3) where tenant_id = $1 and id = $2",
+        "update token set expires_at = least(coalesce(expires_at, $3), $3), rotated_at = now() where tenant_id = $1 and id = $2",
         tenant,
         id.0,
         at
@@ -217,4 +221,20 @@ pub async fn expire(transaction: &mut TenantTransaction, id: TokenId, at: DateTi
     .execute(transaction.connection())
     .await?;
     Ok(())
+}
+
+/// Whether a token has a successor already.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn is_rotated(transaction: &mut TenantTransaction, id: TokenId) -> Result<bool, StoreError> {
+    let tenant = transaction.tenant().0;
+    let rotated = sqlx::query_scalar!(
+        r#"select rotated_at is not null as "rotated!" from token where tenant_id = $1 and id = $2"#,
+        tenant,
+        id.0
+    )
+    .fetch_optional(transaction.connection())
+    .await?;
+    Ok(rotated.unwrap_or(false))
 }

@@ -60,6 +60,27 @@ async fn no_text_takes_control_characters() {
     assert_eq!(everything(&registry), before);
 }
 
+/// C-I6, in the one field that takes any JSON.
+#[tokio::test(flavor = "multi_thread")]
+async fn nul_in_json_is_refused() {
+    let registry = Registry::new().await;
+    for metadata in [json!({"a": "\0"}), json!({"\0": 1}), json!(["x\0y"])] {
+        let refused = registry.post("/customers", json!({"name": "a", "metadata": metadata})).await;
+        refused.error(400, "VALIDATION_ERROR", &[]);
+    }
+}
+
+/// An answer stays small however much is wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_faults_are_cut_short() {
+    let registry = Registry::new().await;
+    let customer = registry.customer("a").await;
+    let body = json!({"packages": vec![0; 10_000]});
+    let refused = registry.put(&format!("/customers/{customer}/packages"), body).await.status(422);
+    assert!(refused.bytes.len() < 20_000, "{}", refused.bytes.len());
+    assert!(refused.fields().len() <= 101);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_path_and_no_query_makes_it_stumble() {
     let registry = Registry::new().await;

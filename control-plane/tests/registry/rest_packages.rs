@@ -54,9 +54,15 @@ async fn everything_wrong_is_said_at_once() {
     let refused = refused.error(422, "VALIDATION_ERROR", &["repository_url", "name", "type", "fork", "tenant_id"]);
     assert!(!String::from_utf8_lossy(&refused.bytes).contains("secret"), "credentials are not repeated");
     registry.post("/packages", json!({"fork": 1})).await.error(422, "VALIDATION_ERROR", &["repository_url", "fork"]);
-    for address in
-        ["https://10.0.0.1/a.git", "-oProxyCommand=x", "ext::sh -c x", "https://git.example.com:9/a.git", "/a/../b", ""]
-    {
+    for address in [
+        "https://10.0.0.1/a.git",
+        "-oProxyCommand=x",
+        "ext::sh -c x",
+        "https://git.example.com:9/a.git",
+        "/a/../b",
+        "ssh://git@git.example.com/a.git",
+        "",
+    ] {
         let refused = registry.post("/packages", json!({"repository_url": address, "name": "a/b"})).await;
         refused.error(422, "VALIDATION_ERROR", &["repository_url"]);
     }

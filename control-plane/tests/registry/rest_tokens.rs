@@ -85,6 +85,8 @@ async fn rotation() {
     let left = ending.text("expires_at").parse::<DateTime<Utc>>().unwrap() - Utc::now();
     assert!((3_500..=3_600).contains(&left.num_seconds()), "{left}");
     assert_eq!(ending.data()["revoked_at"], Value::Null);
+    // A second successor would inherit the end of the grace, and die with it.
+    registry.post(&format!("{path}/{old_id}/rotate"), json!({"grace_seconds": 60})).await.error(409, "CONFLICT", &[]);
 
     let new_id = new["id"].as_str().unwrap().to_owned();
     registry.post(&format!("{path}/{new_id}/rotate"), json!({})).await.status(200);

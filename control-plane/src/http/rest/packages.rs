@@ -51,7 +51,14 @@ fn repository_type(fields: &mut Fields) -> Patch<String> {
 
 /// The canonical form of an acceptable address.
 fn repository_url(text: &str, state: &State) -> Result<String, UrlError> {
-    RepositoryUrl::parse(text, &state.config.git.url_policy()).map(|url| url.as_text())
+    match RepositoryUrl::parse(text, &state.config.git.url_policy())? {
+        // Refused here, for a sync could only fail with it.
+        RepositoryUrl::Ssh(_) => Err(UrlError {
+            problem: "ssh is not supported yet".to_owned(),
+            remedy: "give the https address of the repository",
+        }),
+        url => Ok(url.as_text()),
+    }
 }
 
 /// A vendor becomes the tenant's own with the first package under it that is no fork.

@@ -21,6 +21,13 @@ const LONGEST: Duration = Duration::from_secs(320);
 impl Client {
     /// For the API at `url`.
     pub(crate) fn new(url: &str, token: &str, tenant: Option<&str>) -> Result<Self, Failure> {
+        let address =
+            url::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if address.is_none() {
+            return Err(Failure::usage(format!(
+                "CARGOMAN_URL (--url) must be an http address such as http://127.0.0.1:8081, not `{url}`"
+            )));
+        }
         let http = reqwest::Client::builder().timeout(LONGEST).build().map_err(Failure::failed)?;
         Ok(Self {
             http,
@@ -32,7 +39,7 @@ impl Client {
 
     /// GET, the `data` of the answer.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
-        self.call(Method::GET, path, None).await?.ok_or_else(|| Failure::failed(format!("{path} does not exist")))
+        self.call(Method::GET, path, None).await?.ok_or_else(|| missing(path))
     }
 
     /// GET; none for 404.
@@ -46,7 +53,7 @@ impl Client {
         let joint = if path.contains('?') { '&' } else { '?' };
         for page in 1.. {
             let whole = self.answer(Method::GET, &format!("{path}{joint}page={page}&per_page=200"), None).await?;
-            let whole = whole.ok_or_else(|| Failure::failed(format!("{path} does not exist")))?;
+            let whole = whole.ok_or_else(|| missing(path))?;
             let pages = whole.pointer("/pagination/total_pages").and_then(Value::as_i64).unwrap_or(1);
             if let Some(Value::Array(rows)) = whole.get("data") {
                 all.extend(rows.iter().cloned());
@@ -75,7 +82,7 @@ impl Client {
 
     async fn write(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
         let body = if body.is_null() { None } else { Some(body) };
-        self.call(method, path, body).await?.ok_or_else(|| Failure::failed(format!("{path}: not found")))
+        self.call(method, path, body).await?.ok_or_else(|| missing(path))
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Option<Value>, Failure> {
@@ -86,6 +93,13 @@ impl Client {
     }
 
     async fn answer(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Option<Value>, Failure> {
+        // An address is put together from what a person wrote; `..` in it would name another thing than he meant.
+        let plain = path.split('?').next().unwrap_or_default();
+        if plain.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(Failure::usage(format!(
+                "`{plain}` names nothing: an id or a name `vendor/package` is missing or malformed"
+            )));
+        }
         let url = format!("{}/{path}", self.base);
         let mut request = self.http.request(method, &url).bearer_auth(&self.token);
         if let Some(tenant) = &self.tenant {
@@ -113,10 +127,11 @@ impl Client {
 }
 
 fn refusal(status: StatusCode, whole: &Value) -> Failure {
-    let mut message = match whole.pointer("/error/message").and_then(Value::as_str) {
-        Some(message) => message.to_owned(),
-        None => format!("the registry answered {status}"),
-    };
+    let said = whole.pointer("/error/message").or_else(|| whole.get("warning")).and_then(Value::as_str);
+    let mut message = said.map_or_else(|| format!("the registry answered {status}"), str::to_owned);
+    if message.contains("X-Cargoman-Tenant") {
+        message.push_str(" (here: --tenant SLUG or CARGOMAN_TENANT)");
+    }
     for detail in whole.pointer("/error/details").and_then(Value::as_array).into_iter().flatten() {
         let part = |name: &str| detail.get(name).and_then(Value::as_str).unwrap_or_default();
         message.push_str(&format!("\n  {}: {}", part("field"), part("message")));
@@ -125,6 +140,11 @@ fn refusal(status: StatusCode, whole: &Value) -> Failure {
         StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => Failure::usage(message),
         _ => Failure::failed(message),
     }
+}
+
+fn missing(path: &str) -> Failure {
+    let plain = path.split('?').next().unwrap_or_default();
+    Failure::failed(format!("{plain} does not exist; the list commands show what there is"))
 }
 
 /// A part of a path.

@@ -47,6 +47,8 @@ pub(crate) enum Command {
         /// `vendor/name`.
         package: String,
         /// As written or normalized.
+        // The name `version` belongs to the flag of all commands.
+        #[arg(id = "which", value_name = "VERSION")]
         version: String,
     },
     /// Puts a yanked version back.
@@ -54,6 +56,8 @@ pub(crate) enum Command {
         /// `vendor/name`.
         package: String,
         /// As written or normalized.
+        // The name `version` belongs to the flag of all commands.
+        #[arg(id = "which", value_name = "VERSION")]
         version: String,
     },
     /// Deletes a package.

@@ -60,18 +60,22 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let _ours = data_folder::lock(&data)?;
     fill(&mut config, &arguments, &data, &layers);
     let config = config.check().map_err(Failure::usage)?;
+    if config.jobs.workers == 0 {
+        return Err(Failure::usage("jobs.workers must be at least 1 here: nobody else would read repositories"));
+    }
     let admin = credentials::admin_token(arguments.admin_token_file.as_deref(), Some(&data))?;
     if admin.new {
         show_new_token(&admin, &data);
     }
-    let database = database::open(&data)?;
+    let stop = watch::channel(false).0;
+    let database = database::open(&data, stop.clone())?;
     let up = Up {
         arguments: &arguments,
         layers: &layers,
         data: &data,
         admin: &admin,
         public_url: config.server.public_url.clone(),
-        stop: watch::channel(false).0,
+        stop,
     };
     let served = up.serve(config, &database);
     let stopped = database.stop();

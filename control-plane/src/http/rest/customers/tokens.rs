@@ -170,6 +170,12 @@ pub(crate) async fn rotate(
     if old.revoked_at.is_some() || old.expires_at.is_some_and(|at| at <= now()) {
         return Err(ApiError::Conflict("this token is over; create a new one instead".to_owned()));
     }
+    // Its end is that of its grace now: a second successor would inherit it and die with it.
+    if store::is_rotated(&mut transaction, old.id).await? {
+        return Err(ApiError::Conflict(
+            "this token was rotated already; rotate its successor, or create a new one".to_owned(),
+        ));
+    }
     // A narrowing that cannot be read must never be dropped: the new token would be wider than the old one.
     let globs: Result<Vec<PackageGlob>, _> = old.package_scopes.iter().map(|glob| PackageGlob::parse(glob)).collect();
     let wanted = NewTokenFields {
@@ -181,7 +187,7 @@ pub(crate) async fn rotate(
     let (token, secret) = make(&mut transaction, customer, &wanted).await?;
     match grace {
         0 => store::revoke(&mut transaction, old.id, now()).await?,
-        _ => store::expire(&mut transaction, old.id, now() + Duration::seconds(grace)).await?,
+        _ => store::end_rotated(&mut transaction, old.id, now() + Duration::seconds(grace)).await?,
     }
     let detail = json!({"old": old.id, "new": token.id, "grace_seconds": grace});
     changed(&mut transaction, customer, "token.rotate", detail).await?;
