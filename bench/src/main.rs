@@ -35,7 +35,7 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let (rounds, seconds) = if arguments.quick { (1, 1) } else { (5, 4) };
+    let (rounds, seconds) = if arguments.quick { (1, 1) } else { (5, 3) };
     let world = World::build()?;
     let nginx = Nginx::start(&world)?;
     let mut rows = Vec::new();
