@@ -1,7 +1,7 @@
 //! Where dists lie. The only place that knows opendal: its 0.x releases break often.
 //!
-//! Keys are `dists/<tenant id>/<first two digits>/<sha256>.zip`. A key is written once and never again; what is read is checked
-//! by whoever asked, against the digest that is its name.
+//! Keys are `dists/<tenant id>/<first two digits>/<sha256>.zip`. A key is written once, and again only to heal it; what
+//! is read is checked by whoever asked, against the digest that is its name.
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use cargoman_credential::Digest;
 use cargoman_edge_protocol::TenantId;
 use futures::{Stream, StreamExt, TryStreamExt};
 use opendal::Operator;
+use ring::digest;
 
 /// A failure of the storage.
 #[derive(Debug, thiserror::Error)]
@@ -52,15 +53,15 @@ impl Storage {
         format!("dists/{tenant}/{}/{digest}.zip", digest.get(..2).unwrap_or_default())
     }
 
-    /// Stores the file under its digest, unless that is there already with the right size.
+    /// Stores the file under its digest, unless that is there already with the right bytes: broken ones are replaced.
     ///
     /// # Errors
     /// When the file cannot be read or the storage fails; then nothing is visible under the key.
     pub async fn put(&self, tenant: TenantId, sha256: Digest, size: u64, file: &Path) -> Result<(), StorageError> {
         let key = Self::key(tenant, sha256);
         match self.operator.stat(&key).await {
-            Ok(found) if found.content_length() == size => return Ok(()),
-            Ok(_) => {}
+            Ok(found) if found.content_length() == size && self.is_whole(&key, sha256).await => return Ok(()),
+            Ok(_) => tracing::warn!(key, "a stored dist is broken and is written again"),
             Err(error) if error.kind() == opendal::ErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
         }
@@ -79,6 +80,26 @@ impl Storage {
         }
         writer.close().await?;
         Ok(())
+    }
+
+    /// Whether the bytes under the key have the digest; bytes that cannot be read are as good as wrong ones.
+    async fn is_whole(&self, key: &str, sha256: Digest) -> bool {
+        let hashed = async {
+            let reader = self.operator.reader_with(key).chunk(CHUNK).await?;
+            let mut stream = reader.into_bytes_stream(..).await.map_err(std::io::Error::other)?;
+            let mut context = digest::Context::new(&digest::SHA256);
+            while let Some(bytes) = stream.try_next().await? {
+                context.update(&bytes);
+            }
+            Ok::<_, std::io::Error>(context.finish())
+        };
+        match hashed.await {
+            Ok(found) => found.as_ref() == sha256.as_bytes(),
+            Err(error) => {
+                tracing::warn!(key, %error, "a stored dist cannot be read");
+                false
+            }
+        }
     }
 
     /// The bytes of a dist, in pieces; none when it is not stored.
@@ -119,5 +140,29 @@ mod tests {
         let read: Vec<bytes::Bytes> = stream.try_collect().await.unwrap();
         assert_eq!(read.concat(), bytes);
         assert!(storage.read(other, digest).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn broken_bytes_are_healed_and_whole_ones_left_alone() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("storage");
+        let storage = Storage::in_folder(&root).unwrap();
+        let bytes: Vec<u8> = (0..(2 << 20) + 5).map(|index: u32| index.to_le_bytes()[1]).collect();
+        let (tenant, digest, size) = (TenantId(uuid::Uuid::from_u128(1)), Digest::of(&bytes), bytes.len() as u64);
+        let file = folder.path().join("x.zip");
+        std::fs::write(&file, &bytes).unwrap();
+        storage.put(tenant, digest, size, &file).await.unwrap();
+        let stored = root.join(Storage::key(tenant, digest));
+        let mut flipped = bytes.clone();
+        flipped[1 << 20] ^= 1;
+        for broken in [&flipped[..], &bytes[1..], b""] {
+            std::fs::write(&stored, broken).unwrap();
+            storage.put(tenant, digest, size, &file).await.unwrap();
+            assert!(std::fs::read(&stored).unwrap() == bytes, "{} broken bytes stayed", broken.len());
+        }
+        let inode = std::fs::metadata(&stored).unwrap().ino();
+        storage.put(tenant, digest, size, &file).await.unwrap();
+        assert_eq!(std::fs::metadata(&stored).unwrap().ino(), inode, "whole bytes are not written again");
     }
 }

@@ -156,3 +156,35 @@ fn internal_headers_from_outside_have_no_effect() {
         assert_eq!(request("GET", &format!("{edge}/api/v1/customers"), &headers, b"").status, 401, "{spoof:?}");
     }
 }
+
+/// E-H13: without a credential nobody finds out which tenants there are, on no path.
+#[test]
+fn names_of_tenants_cannot_be_found_by_trying() {
+    let (world, _) = tenants();
+    let ask = |slug: &str, method: &str, path: &str, authorization: Option<&str>| {
+        let host = format!("{slug}.registry.example");
+        let mut headers = vec![("Host", host.as_str())];
+        headers.extend(authorization.map(|value| ("Authorization", value)));
+        let mut answer = request(method, &format!("{}{path}", world.registry.edge_url()), &headers, b"");
+        // Both differ with each answer, whoever is asked.
+        answer.headers.retain(|(name, _)| !["date", "x-request-id"].contains(&name.to_ascii_lowercase().as_str()));
+        answer.headers.sort();
+        (answer.status, answer.headers, answer.body)
+    };
+    for authorization in [None, Some("Bearer nonsense"), Some("Basic YTpi")] {
+        for path in [
+            "/",
+            "/favicon.ico",
+            "/api/v1/customers",
+            "/api/v1/nothing",
+            "/graphql",
+            "/packages.json",
+            "/p2/acme/pay.json",
+        ] {
+            for method in ["GET", "POST"] {
+                let there = ask("alpha", method, path, authorization);
+                assert_eq!(ask("nobody", method, path, authorization), there, "{method} {path} {authorization:?}");
+            }
+        }
+    }
+}

@@ -170,6 +170,6 @@ fn died(message: impl Into<String>) -> Failed {
     Failed::new(
         FailureCode::Died,
         message,
-        "the sync is tried again by itself; when it happens again, look at the log of the control plane, and at memory limits",
+        "look at the log of the control plane, and at memory limits; sync it again once the cause is mended",
     )
 }

@@ -16,7 +16,7 @@ impl Failed {
         Self::new(
             FailureCode::Machine,
             format!("{doing}: {error}"),
-            "look at free disk space, memory and permissions of the control plane's data folder; the sync is tried again by itself",
+            "look at free disk space, memory and permissions of the control plane's data folder, and sync it again once they are in order",
         )
     }
 

@@ -1,6 +1,9 @@
 //! Decides what the bare mirror of a repository looks like on disk. Published versions must survive the loss of their source, so
 //! objects are only ever added; the refs are replaced as a whole, after their objects are complete. One worker at a time.
+//!
+//! What a failed run has added is taken away again: the disk it may have filled is everybody's.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -12,6 +15,9 @@ use super::failure::Result;
 use super::object::Objects;
 use super::protocol::{Failed, FailureCode};
 use super::refs::RemoteRef;
+
+/// Folder of a mirror for files that are not complete in number yet.
+const INCOMING: &str = "incoming";
 
 /// An open mirror, locked against other workers until it is dropped.
 pub(super) struct Mirror {
@@ -80,6 +86,22 @@ impl Mirror {
         written.map_err(|error| Failed::machine("writing the mirror's refs", error))
     }
 
+    /// Runs `bring`, which adds objects. When it fails, the files that were not there before are removed, and no others.
+    pub(super) fn all_or_nothing<T>(&self, bring: impl FnOnce() -> Result<T>) -> Result<T> {
+        let objects = self.path.join("objects");
+        // Must be complete: what it lacks would be taken for new, and lost.
+        let before =
+            files_below(&objects).map_err(|error| Failed::machine("listing the mirror's object files", error))?;
+        let outcome = bring();
+        if outcome.is_err() {
+            self.remove_leftovers();
+            if let Err(error) = remove_others(&objects, &before) {
+                tracing::warn!(mirror = %self.path.display(), %error, "what a failed sync has written cannot be removed");
+            }
+        }
+        outcome
+    }
+
     /// Takes over the object files of a repository in this file system, as they are: what is broken or missing there is broken
     /// or missing here, and costs only the versions that need it.
     pub(super) fn copy_objects(&self, from: &Path, progress: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<()> {
@@ -87,31 +109,40 @@ impl Mirror {
             .map_err(|error| Failed::machine(format_args!("reading {}", from.display()), error))?;
         let to = self.path.join("objects");
         let missing: Vec<PathBuf> = files.into_iter().filter(|file| !to.join(file).exists()).collect();
+        let incoming = self.path.join(INCOMING);
+        let mut copied = Vec::new();
         let total = missing.len() as u64;
         for (file, done) in missing.iter().zip(0..) {
             if done % 256 == 0 {
                 progress(done, total)?;
             }
-            match copy(&from.join("objects").join(file), &to.join(file)) {
+            match copy(&from.join("objects").join(file), &incoming.join(file)) {
                 Err(Copy::Write(error)) => return Err(Failed::machine("copying objects into the mirror", error)),
                 Err(Copy::Read(error)) => {
                     tracing::warn!(file = %file.display(), %error, "an object file cannot be read and is left out")
                 }
-                Ok(()) => {}
+                Ok(()) => copied.push(file),
             }
         }
+        // Only now: a worker killed while it copied leaves nothing that the next one would take for the mirror's own.
+        for file in copied {
+            move_file(&incoming.join(file), &to.join(file))
+                .map_err(|error| Failed::machine("moving objects into the mirror", error))?;
+        }
+        let _ = fs::remove_dir_all(&incoming);
         let refreshed = self.repository.odb().and_then(|odb| odb.refresh());
         refreshed.map_err(|error| Failed::machine("opening the mirror's objects", error.message()))
     }
 
     fn remove_leftovers(&self) {
+        let _ = fs::remove_dir_all(self.path.join(INCOMING));
+        let _ = fs::remove_file(self.path.join("packed-refs.partial"));
         let Ok(entries) = fs::read_dir(self.path.join("objects/pack")) else { return };
         for entry in entries.flatten() {
             if is_pack_file(&entry.file_name().to_string_lossy()).is_none() {
                 let _ = fs::remove_file(entry.path());
             }
         }
-        let _ = fs::remove_file(self.path.join("packed-refs.partial"));
     }
 }
 
@@ -148,6 +179,39 @@ fn copy(from: &Path, to: &Path) -> std::result::Result<(), Copy> {
     }
     target.set_permissions(fs::Permissions::from_mode(0o444)).map_err(Copy::Write)?;
     fs::rename(&partial, to).map_err(Copy::Write)
+}
+
+fn move_file(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to.parent().unwrap_or(to))?;
+    fs::rename(from, to)
+}
+
+/// Every file in an `objects` folder and in the folders right below it, or an error: never a part of them.
+fn files_below(objects: &Path) -> io::Result<HashSet<PathBuf>> {
+    let mut files = HashSet::new();
+    for entry in fs::read_dir(objects)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            files.insert(entry.path());
+            continue;
+        }
+        for inner in fs::read_dir(entry.path())? {
+            files.insert(inner?.path());
+        }
+    }
+    Ok(files)
+}
+
+/// Removes what is not in `kept`, and the fan-out folders that have become empty.
+fn remove_others(objects: &Path, kept: &HashSet<PathBuf>) -> io::Result<()> {
+    for file in files_below(objects)?.difference(kept) {
+        fs::remove_file(file)?;
+        if let Some(folder) = file.parent().filter(|folder| !folder.ends_with("pack")) {
+            // Refused while something is in it.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+    Ok(())
 }
 
 /// Loose objects and packs below an `objects` folder; each pack's index last, since it makes the pack visible.
@@ -200,5 +264,48 @@ mod tests {
         let left: Vec<_> =
             fs::read_dir(&pack).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         assert_eq!(left, [kept]);
+    }
+
+    #[test]
+    fn a_failure_gives_its_space_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, from) = (folder.path().join("b.git"), folder.path().join("from"));
+        let mirror = Mirror::open(&path).unwrap();
+        let objects = path.join("objects");
+        let loose = |folder: &Path, number: usize| folder.join(format!("{:02x}/{number:038x}", number % 7));
+        let write = |path: &Path| {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        };
+        write(&loose(&objects, 1));
+        (2..600).for_each(|number| write(&loose(&from.join("objects"), number)));
+        let before = files_below(&objects).unwrap();
+        let stopped = || Failed::machine("copying", "no space");
+
+        // In the middle of copying; a killed worker would leave the same.
+        let mut stop = |done: u64, _| if done < 256 { Ok(()) } else { Err(stopped()) };
+        assert_eq!(mirror.copy_objects(&from, &mut stop), Err(stopped()));
+        assert!(path.join(INCOMING).is_dir());
+        assert_eq!(files_below(&objects).unwrap(), before, "nothing is the mirror's before all is there");
+        drop(mirror);
+        let mirror = Mirror::open(&path).unwrap();
+        assert!(!path.join(INCOMING).exists());
+        assert_eq!(mirror.all_or_nothing(|| mirror.copy_objects(&from, &mut stop)), Err(stopped()));
+        assert!(!path.join(INCOMING).exists());
+
+        // After copying, and with a pack received and another begun.
+        let failing = mirror.all_or_nothing(|| {
+            mirror.copy_objects(&from, &mut |_, _| Ok(()))?;
+            assert!(loose(&objects, 599).is_file() && !path.join(INCOMING).exists());
+            write(&objects.join(format!("pack/pack-{}.pack", "a".repeat(40))));
+            write(&objects.join("pack/pack_git2_x"));
+            Err::<(), _>(stopped())
+        });
+        assert_eq!(failing, Err(stopped()));
+        assert_eq!(files_below(&objects).unwrap(), before);
+        assert!(objects.join("pack").is_dir() && !objects.join("02").exists());
+
+        mirror.all_or_nothing(|| mirror.copy_objects(&from, &mut |_, _| Ok(()))).unwrap();
+        assert_eq!(files_below(&objects).unwrap().len(), before.len() + 598);
     }
 }

@@ -73,8 +73,11 @@ fn through_edge(headers: &HeaderMap, state: &State) -> Result<Option<TenantId>, 
     let tenant = headers.get(EDGE_TENANT_HEADER).and_then(|value| value.to_str().ok());
     let tenant = tenant.and_then(|text| uuid::Uuid::try_parse(text).ok()).map(TenantId);
     match tenant {
-        Some(tenant) if Digest::of(credential.as_bytes()) == state.secrets.edge => Ok(Some(tenant)),
-        _ => Err(ApiError::Unauthorized),
+        _ if Digest::of(credential.as_bytes()) != state.secrets.edge => Err(ApiError::Unauthorized),
+        // A host of the zone without a tenant; only who has shown a credential gets here and may know.
+        Some(tenant) if tenant.0.is_nil() => Err(ApiError::NotFound("tenant")),
+        Some(tenant) => Ok(Some(tenant)),
+        None => Err(ApiError::Unauthorized),
     }
 }
 

@@ -9,6 +9,7 @@ use axum::routing::{get, post, put};
 
 use crate::error::ApiError;
 use crate::http::fields::MOST_BODY;
+use crate::http::operator::Root;
 use crate::http::rest::{customers, me, packages, settings, sync, tasks, tenants, vendors};
 use crate::http::{edge, idempotency, request_id};
 use crate::state::State;
@@ -22,7 +23,7 @@ pub fn public(state: State) -> Router {
         .nest(API, api())
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .fallback(async || ApiError::NotFound("path"))
+        .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state.clone(), idempotency::replay))
         .layer(DefaultBodyLimit::max(MOST_BODY))
@@ -97,7 +98,13 @@ async fn ready(FromState(state): FromState<State>) -> Result<&'static str, ApiEr
     Ok("ready\n")
 }
 
-async fn method_not_allowed() -> Response {
+/// Whoever shows no credential learns nothing, not even which paths there are: through an edge the answer is the same for a host
+/// that has no tenant (E-H13).
+async fn unknown_path(_: Root) -> ApiError {
+    ApiError::NotFound("path")
+}
+
+async fn method_not_allowed(_: Root) -> Response {
     let mut response = ApiError::NotFound("method on this path").into_response();
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use cargoman_control_plane::git::protocol::{FailureCode, SkipCode};
 
 use crate::repository::{Repository, git};
 use crate::run::{Answer, Place, answer};
+use crate::server::Server;
 
 fn failing(prepare: impl FnOnce(&mut Repository)) -> Answer {
     let mut repository = Repository::new();
@@ -175,6 +177,40 @@ fn a_missing_or_broken_object_costs_only_its_versions() {
     fs::remove_file(object("main")).unwrap();
     let gone = Place::new().sync(&repository.url());
     assert_eq!(gone.failure().code, FailureCode::UnreadableObject, "{gone:?}");
+}
+
+/// What the machine refuses leaves no new object behind, says so, and stops no later sync; neither way in.
+#[test]
+fn a_failed_machine_gives_the_space_back() {
+    let mut repository = Repository::with_package("acme/pay");
+    repository.write("large", "x".repeat(1 << 20));
+    let head = repository.commit("second");
+    let server = Server::start(repository.folder.path());
+    for (url, blocked) in [(repository.url(), &head[..2]), (server.url("work/.git"), "pack")] {
+        let place = Place::new();
+        let mirror = place.folder.path().join("mirror.git");
+        // A file where a folder must be: most is copied, or received, before it is in the way.
+        let in_the_way = mirror.join("objects").join(blocked);
+        fs::create_dir_all(in_the_way.parent().unwrap()).unwrap();
+        fs::write(&in_the_way, "").unwrap();
+        let failed = place.sync(&url);
+        assert_eq!(failed.failure().code, FailureCode::Machine, "{url}: {failed:?}");
+        assert!(failed.failure().remedy.contains("sync it again once"), "{failed:?}");
+        let left = files(&mirror);
+        assert!(left.iter().all(|file| !file.contains("objects/") || file.ends_with(blocked)), "{url}: {left:?}");
+        assert!(!left.iter().any(|file| file.contains("incoming") || file.contains("partial")), "{url}: {left:?}");
+
+        fs::remove_file(&in_the_way).unwrap();
+        assert_eq!(place.sync(&url).pretty(), ["dev-main"], "{url}");
+        git(&mirror, &["fsck", "--full", "--strict"], b"", 0);
+    }
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path.to_str().unwrap().to_owned()] })
+        .collect()
 }
 
 /// A failed sync leaves what an earlier one has made: mirror and dists.

@@ -251,7 +251,9 @@ async fn the_two_apis_share_nothing() {
             call.send().await.error(401, "UNAUTHORIZED", &[]);
         }
     }
-    registry.bare("POST", READ_PATH).json(&empty).send().await.error(404, "NOT_FOUND", &[]);
+    registry.bare("POST", READ_PATH).json(&empty).send().await.error(401, "UNAUTHORIZED", &[]);
+    let root = registry.bare("POST", READ_PATH).json(&empty).header("authorization", &format!("Bearer {ADMIN}"));
+    root.send().await.error(404, "NOT_FOUND", &[]);
     for path in ["/api/v1/customers", "/api/v1/me", "/api/v1/tenants"] {
         registry.edge("GET", path).send().await.error(404, "NOT_FOUND", &[]);
         registry.edge_bare("GET", path).header("authorization", &format!("Bearer {ADMIN}")).send().await.status(404);

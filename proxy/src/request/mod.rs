@@ -40,6 +40,9 @@ pub(crate) struct Parts {
     pub(crate) now: fn() -> DateTime<Utc>,
 }
 
+/// Named to the control plane for a host of the zone that has no tenant; no tenant has this id.
+const NO_TENANT: TenantId = TenantId(uuid::Uuid::nil());
+
 /// What becomes of a request.
 pub(crate) enum Answer {
     /// The edge answers.
@@ -86,7 +89,12 @@ async fn steps(parts: &Parts, visit: &mut Visit, session: &mut Session) -> Resul
         tracing::warn!(target: "cargoman::edge", %error, "facts could not be read");
         Refusal::Unavailable
     })?;
-    let tenant = tenant::of(found.host.as_deref())?;
+    let tenant = match tenant::of(found.host.as_deref()) {
+        // The control plane refuses it as it refuses a bad credential on a tenant's host: names of tenants cannot be found by
+        // trying, and the two take the same way.
+        Err(Refusal::Unauthorized) if route == Route::PassThrough => return Ok(Answer::PassThrough(NO_TENANT)),
+        tenant => tenant?,
+    };
     visit.tenant = Some(tenant.slug.clone());
     if let Some(reply) = visit.enter_tenant(&parts.plugins, session.req_header()) {
         return Ok(Answer::Reply(reply));

@@ -147,7 +147,7 @@ impl HttpRemote {
             _ => Failed::new(
                 FailureCode::Unreachable,
                 format!("{host} answered with HTTP {status}"),
-                "the sync is tried again by itself; look at the server when it stays so",
+                "look at the server, and sync it again once it answers",
             ),
         }
     }
@@ -172,7 +172,7 @@ impl HttpRemote {
         Failed::new(
             FailureCode::Unreachable,
             format!("{host} {what}"),
-            "check the host in `repository_url`; the sync is tried again by itself",
+            "check the host in `repository_url`, and sync it again once it can be reached",
         )
     }
 
@@ -191,7 +191,7 @@ impl HttpRemote {
                     self.base.host_str().unwrap_or(""),
                     printable(error.to_string().as_bytes())
                 ),
-                "the sync is tried again by itself",
+                "look at the server and the network, and sync it again once they hold",
             ),
         }
     }
@@ -204,7 +204,7 @@ fn too_slow(limits: &Limits) -> Failed {
             "the remote is too slow: it must send at least {} bytes a second over {} seconds, and all within {} seconds",
             limits.minimum_rate, limits.rate_seconds, limits.network_seconds
         ),
-        "the sync is tried again by itself; for very large repositories ask the operator of this registry to raise the limit",
+        "sync it again once the remote is faster; for very large repositories ask the operator of this registry to raise the limit",
     )
 }
 

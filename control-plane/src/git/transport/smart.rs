@@ -51,6 +51,10 @@ pub(in crate::git) fn download(
     match (outcome, failure) {
         (Ok(()), _) => Ok(()),
         (Err(_), Some(failure)) => Err(failure),
+        // All talk with the remote is ours: what the system refuses libgit2 is disk or memory, and no fault of the remote.
+        (Err(error), None) if matches!(error.class(), ErrorClass::Os | ErrorClass::NoMemory) => {
+            Err(Failed::machine("receiving objects into the mirror", printable(error.message().as_bytes())))
+        }
         (Err(error), None) => Err(Failed::protocol(printable(error.message().as_bytes()))),
     }
 }

@@ -60,7 +60,7 @@ fn serve_caught(request: &Request, output: &mut Output<impl Write>) -> ExitCode 
         Err(_) => output.fail(Failed::new(
             FailureCode::Died,
             "the git worker hit a fault of its own",
-            "report it with the log of the control plane; the sync is tried again by itself",
+            "report it with the log of the control plane; sync it again once it is mended",
         )),
     }
 }

@@ -55,7 +55,7 @@ impl Source {
         }
     }
 
-    /// Brings what `refs` need into the mirror, then makes them the mirror's refs.
+    /// Brings what `refs` need into the mirror, then makes them the mirror's refs. A failure leaves the mirror as it was.
     pub(super) fn bring(
         self,
         mirror: &Mirror,
@@ -63,8 +63,10 @@ impl Source {
         request: &Request,
         progress: Progress<'_>,
     ) -> Result<()> {
-        self.download(mirror, refs, request, progress)?;
-        mirror.replace_refs(refs)
+        mirror.all_or_nothing(|| {
+            self.download(mirror, refs, request, progress)?;
+            mirror.replace_refs(refs)
+        })
     }
 
     /// Gives `read` the objects of the default branch, by the shortest way.
