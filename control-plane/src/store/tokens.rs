@@ -1,6 +1,6 @@
 //! Tokens of customers. Only digests are kept.
 
-use cargoman_credential::{Digest, Secret};
+use cargoman_credential::Secret;
 use cargoman_licence::{PackageGlob, Scope};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -111,7 +111,7 @@ pub async fn list(
     Ok((rows.into_iter().map(Into::into).collect(), total))
 }
 
-/// One token of a customer, with its digest.
+/// One token of a customer.
 ///
 /// # Errors
 /// When the database refuses.
@@ -119,10 +119,11 @@ pub async fn find(
     transaction: &mut TenantTransaction,
     customer: CustomerId,
     id: TokenId,
-) -> Result<Option<(Token, Digest)>, StoreError> {
+) -> Result<Option<Token>, StoreError> {
     let tenant = transaction.tenant().0;
-    let row = sqlx::query!(
-        "select id, name, scope, package_scopes, last_four, created_at, expires_at, revoked_at, digest
+    let row = sqlx::query_as!(
+        Row,
+        "select id, name, scope, package_scopes, last_four, created_at, expires_at, revoked_at
          from token where tenant_id = $1 and customer_id = $2 and id = $3",
         tenant,
         customer.0,
@@ -130,38 +131,7 @@ pub async fn find(
     )
     .fetch_optional(transaction.connection())
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    let digest = row.digest.parse().map_err(|error| StoreError::inconsistent("token", error))?;
-    let token = Row {
-        id: row.id,
-        name: row.name,
-        scope: row.scope,
-        package_scopes: row.package_scopes,
-        last_four: row.last_four,
-        created_at: row.created_at,
-        expires_at: row.expires_at,
-        revoked_at: row.revoked_at,
-    };
-    Ok(Some((token.into(), digest)))
-}
-
-/// The digests of a customer's tokens that still work: what edges must forget when he changes.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn live_digests(
-    transaction: &mut TenantTransaction,
-    customer: CustomerId,
-) -> Result<Vec<Digest>, StoreError> {
-    let tenant = transaction.tenant().0;
-    let rows = sqlx::query_scalar!(
-        "select digest from token where tenant_id = $1 and customer_id = $2 and revoked_at is null",
-        tenant,
-        customer.0
-    )
-    .fetch_all(transaction.connection())
-    .await?;
-    rows.iter().map(|text| text.parse().map_err(|error| StoreError::inconsistent("token", error))).collect()
+    Ok(row.map(Into::into))
 }
 
 /// Revokes one token; an already revoked one keeps its first date.

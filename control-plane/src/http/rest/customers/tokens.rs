@@ -125,8 +125,7 @@ pub(crate) async fn list(
 
 async fn one(transaction: &mut TenantTransaction, customer: CustomerId, token: &str) -> Result<Token, ApiError> {
     let token = id(token, "token")?;
-    let (token, _) = store::find(transaction, customer, token).await?.ok_or(ApiError::NotFound("token"))?;
-    Ok(token)
+    store::find(transaction, customer, token).await?.ok_or(ApiError::NotFound("token"))
 }
 
 pub(crate) async fn show(
@@ -149,7 +148,7 @@ pub(crate) async fn revoke(
     let token = one(&mut transaction, customer, &token).await?;
     store::revoke(&mut transaction, token.id, now()).await?;
     changed(&mut transaction, customer, "token.revoke", json!({"token": token.id})).await?;
-    let after = store::find(&mut transaction, customer, token.id).await?.map_or(token, |(token, _)| token);
+    let after = store::find(&mut transaction, customer, token.id).await?.unwrap_or(token);
     transaction.commit().await?;
     Ok(data(after))
 }
