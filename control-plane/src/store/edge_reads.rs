@@ -61,6 +61,8 @@ impl System {
                 suspended,
                 vendors,
                 source: settings.source,
+                policy: TenantPolicy::default(),
+                messages: cargoman_edge_protocol::Messages::default(),
             },
         )))
     }
@@ -133,6 +135,7 @@ impl System {
             minimum_stability: stability(row.minimum_stability.as_deref(), "customer")?,
             lapsed_at: None,
             frozen: None,
+            source_shown: None,
         };
         let grants = self.edge_grants(tenant, row.customer_id).await?;
         Ok(Some(Fact::Found(revision, Access { token, customer, grants, policy: TenantPolicy::default() })))
@@ -194,6 +197,7 @@ impl System {
             name: name.clone(),
             abandoned: row.abandoned.then_some(Abandoned { replacement: row.replacement }),
             source_url: row.repository_url,
+            source: None,
             versions: self.edge_versions(tenant, row.id).await?,
         };
         Ok(Some(Fact::Found(revision, package)))
@@ -220,6 +224,8 @@ impl System {
                 aliases: row.aliases.iter().map(|alias| NormalizedVersion::from_normalized(alias)).collect(),
                 published_at: row.published_at,
                 yanked: row.yanked_at.is_some(),
+                taken_down: None,
+                deprecated: None,
                 reference: row.reference,
                 dist: dist(&row.sha256, row.sha1, row.size)?,
                 metadata: row.metadata.0,

@@ -1,4 +1,5 @@
 use cargoman_composer::name::PackageName;
+use cargoman_licence::CollectionId;
 use serde::{Deserialize, Serialize};
 
 use crate::TenantId;
@@ -26,6 +27,18 @@ pub enum Change {
         /// Which.
         name: PackageName,
     },
+    /// A collection: its packages or its limits.
+    Collection {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        collection: CollectionId,
+    },
+    /// Which packages there are.
+    Directory {
+        /// Whose.
+        tenant: TenantId,
+    },
 }
 
 impl Change {
@@ -36,6 +49,8 @@ impl Change {
             Self::Tenant { .. } => "tenant",
             Self::Customer { .. } => "customer",
             Self::Package { .. } => "package",
+            Self::Collection { .. } => "collection",
+            Self::Directory { .. } => "directory",
         }
     }
 }

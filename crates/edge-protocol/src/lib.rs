@@ -5,16 +5,18 @@
 //! when it still holds. Everything here crosses a version boundary: fields are only ever added, with a default.
 
 mod change;
+mod message;
 mod package;
 mod read;
 mod tenant;
 
 pub use change::Change;
+pub use message::{Message, Messages, ParseTemplateError, Template, Values};
 pub use package::{Abandoned, Dist, Package, PastReference, Version};
-pub use read::{Answer, Entry, Key, KnownKey, ReadReply, ReadRequest, Revision};
+pub use read::{Answer, Directory, Entry, Key, KnownKey, ReadReply, ReadRequest, Revision};
 pub use tenant::{Host, Source, Tenant, TenantId, Vendor};
 
-pub use cargoman_licence::Access;
+pub use cargoman_licence::{Access, Collection, CollectionId};
 
 /// Path of the read call on the edge API (POST, [`ReadRequest`] → [`ReadReply`]).
 pub const READ_PATH: &str = "/edge/v1/read";

@@ -5,6 +5,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::Source;
+
 /// A package with all its published versions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Package {
@@ -16,6 +18,9 @@ pub struct Package {
     /// Where the source lies; an edge shows it only where the tenant says so.
     #[serde(default)]
     pub source_url: Option<String>,
+    /// Whether its metadata shows where the source lies; without it as the tenant says.
+    #[serde(default)]
+    pub source: Option<Source>,
     /// Newest first, by PHP's `version_compare`; numbered versions and branches alike.
     pub versions: Vec<Version>,
 }
@@ -40,6 +45,12 @@ pub struct Version {
     /// Whether it was taken out of metadata.
     #[serde(default)]
     pub yanked: bool,
+    /// Set when it was taken down (malware, a court): the reason, for those who are otherwise entitled.
+    #[serde(default)]
+    pub taken_down: Option<String>,
+    /// Set when its owner advises against this version alone.
+    #[serde(default)]
+    pub deprecated: Option<Abandoned>,
     /// Commit id, lower-case hexadecimal.
     pub reference: String,
     /// The archive of that commit.

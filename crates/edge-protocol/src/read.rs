@@ -1,6 +1,6 @@
 use cargoman_composer::name::PackageName;
 use cargoman_credential::Digest;
-use cargoman_licence::Access;
+use cargoman_licence::{Access, Collection, CollectionId};
 use serde::{Deserialize, Serialize};
 
 use crate::{Host, Package, TenantId};
@@ -32,6 +32,18 @@ pub enum Key {
         tenant: TenantId,
         /// The package.
         name: PackageName,
+    },
+    /// A set of packages with limits of its own.
+    Collection {
+        /// Whose registry.
+        tenant: TenantId,
+        /// Which.
+        collection: CollectionId,
+    },
+    /// The names of all packages, for collections by pattern.
+    Directory {
+        /// Whose registry.
+        tenant: TenantId,
     },
 }
 
@@ -87,4 +99,15 @@ pub enum Entry {
     Access(Access),
     /// To [`Key::Package`].
     Package(Package),
+    /// To [`Key::Collection`].
+    Collection(Collection),
+    /// To [`Key::Directory`].
+    Directory(Directory),
+}
+
+/// Every package of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Directory {
+    /// Their names, in order.
+    pub packages: Vec<PackageName>,
 }

@@ -1,8 +1,11 @@
 use std::collections::BTreeSet;
 
 use cargoman_composer::name::{PackageName, VendorName};
+use cargoman_licence::TenantPolicy;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use crate::Messages;
 
 /// Identifies a tenant; part of every key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,6 +46,13 @@ pub struct Tenant {
     /// Whether metadata shows `source`.
     #[serde(default)]
     pub source: Source,
+    /// What holds for all his customers. Travels here and not with each access, so that changing it changes one fact; whoever
+    /// decides puts it into [`cargoman_licence::Access::policy`].
+    #[serde(default)]
+    pub policy: TenantPolicy,
+    /// His words to customers.
+    #[serde(default)]
+    pub messages: Messages,
 }
 
 /// Whether metadata shows where the source lies.

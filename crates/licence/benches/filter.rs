@@ -148,6 +148,7 @@ fn access(grants: Vec<Grant>) -> Access {
         minimum_stability: None,
         lapsed_at: None,
         frozen: None,
+        source_shown: None,
     };
     Access { token: Token::of_no_one(), customer, grants, policy: TenantPolicy::default() }
 }

@@ -29,6 +29,10 @@ pub struct Customer {
     /// What he is held at.
     #[serde(default)]
     pub frozen: Option<Freeze>,
+    /// Whether his metadata shows where the source lies; without it as the package, then the tenant says. No rule of this crate
+    /// looks at it.
+    #[serde(default)]
+    pub source_shown: Option<bool>,
 }
 
 /// What an operator made of a customer.

@@ -40,8 +40,19 @@ impl PackageGlob {
     /// Whether `name` falls under it. Linear: one pass per star, without backtracking further than the last star.
     #[must_use]
     pub fn matches(&self, name: &PackageName) -> bool {
+        self.takes(name.as_str())
+    }
+
+    /// Whether every name under `other` falls under this one too: then whoever has this may hand out that. The star of `other`
+    /// is taken for a letter of its own, which only a star can match.
+    #[must_use]
+    pub fn includes(&self, other: &Self) -> bool {
+        self.takes(&other.0)
+    }
+
+    fn takes(&self, text: &str) -> bool {
         let mut parts = self.0.split('*');
-        let Some(mut rest) = parts.next().and_then(|first| name.as_str().strip_prefix(first)) else { return false };
+        let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
         let Some(last) = parts.next_back() else { return rest.is_empty() };
         for part in parts {
             match rest.find(part) {
@@ -85,6 +96,20 @@ mod tests {
         ] {
             let glob = PackageGlob::parse(pattern).unwrap();
             assert_eq!(glob.matches(&PackageName::parse(name).unwrap()), expected, "{pattern} {name}");
+        }
+        for (wide, narrow, expected) in [
+            ("*", "acme/*", true),
+            ("acme/*", "acme/*", true),
+            ("acme/*", "acme/pay", true),
+            ("acme/*", "acme/pay-*", true),
+            ("acme/*", "*", false),
+            ("acme/*", "acme*", false),
+            ("acme/pay", "acme/*", false),
+            ("a*/*", "acme/*", true),
+            ("acme/*-*", "acme/*", false),
+        ] {
+            let [wide, narrow] = [wide, narrow].map(|text| PackageGlob::parse(text).unwrap());
+            assert_eq!(wide.includes(&narrow), expected, "{wide:?} {narrow:?}");
         }
         for bad in ["", "Acme/*", "acme/\u{1b}", "acme/ x"] {
             assert!(PackageGlob::parse(bad).is_err(), "{bad}");

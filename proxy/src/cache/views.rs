@@ -98,9 +98,11 @@ mod tests {
             suspended: None,
             vendors: Vec::new(),
             source: Source::Hide,
+            policy: Default::default(),
+            messages: Default::default(),
         };
         let name = PackageName::parse("acme/pay").unwrap();
-        let package = Package { name, abandoned: None, source_url: None, versions: Vec::new() };
+        let package = Package { name, abandoned: None, source_url: None, source: None, versions: Vec::new() };
         ViewKey::new(&tenant, &Known { revision: Revision(revision), value: Arc::new(package) }, file, visible)
     }
 

@@ -185,6 +185,8 @@ mod tests {
             suspended: None,
             vendors: Vec::new(),
             source: Source::Hide,
+            policy: Default::default(),
+            messages: Default::default(),
         }
     }
 
@@ -204,6 +206,8 @@ mod tests {
             aliases: Vec::new(),
             published_at: day_number(day),
             yanked,
+            taken_down: None,
+            deprecated: None,
             reference: format!("{reference:040x}"),
             dist: Dist { sha256: Digest::of(pretty.as_bytes()), sha1: String::new(), size: 1 },
             metadata: serde_json::Map::new(),
@@ -247,6 +251,7 @@ mod tests {
                 minimum_stability: None,
                 lapsed_at: None,
                 frozen: None,
+                source_shown: None,
             },
             grants,
             policy: TenantPolicy::default(),
@@ -260,7 +265,7 @@ mod tests {
             let mut seen = std::collections::HashSet::new();
             let versions: Vec<Version> =
                 versions.into_iter().filter(|version| seen.insert(version.version.normalized().to_owned())).collect();
-            let package = Package { name: pay(), abandoned: None, source_url: None, versions };
+            let package = Package { name: pay(), abandoned: None, source_url: None, source: None, versions };
             let now = day_number(100);
             let shown = visible(&access, &package, None, now);
             let mut of_files = [visible(&access, &package, Some(File::Stable), now), visible(&access, &package, Some(File::Dev), now)].concat();

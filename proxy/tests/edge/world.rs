@@ -77,6 +77,8 @@ pub(crate) fn acme() -> Tenant {
         suspended: None,
         vendors: vec![vendor("acme", true, &["acme/open"]), vendor("forked", false, &[])],
         source: Source::Hide,
+        policy: Default::default(),
+        messages: Default::default(),
     }
 }
 
@@ -95,6 +97,8 @@ pub(crate) fn version(package: &str, pretty: &str, published: &str, reference: &
         aliases: Vec::new(),
         published_at: at(published),
         yanked: false,
+        taken_down: None,
+        deprecated: None,
         reference: reference.to_owned(),
         dist: dist(&bytes_of(reference)),
         metadata,
@@ -140,12 +144,13 @@ pub(crate) fn acme_pay() -> Package {
         name: name("acme/pay"),
         abandoned: None,
         source_url: Some("https://git.internal/acme/pay".to_owned()),
+        source: None,
         versions,
     }
 }
 
 pub(crate) fn package(text: &str, versions: Vec<Version>) -> Package {
-    Package { name: name(text), abandoned: None, source_url: None, versions }
+    Package { name: name(text), abandoned: None, source_url: None, source: None, versions }
 }
 
 pub(crate) fn grant(package: &str, constraint: &str) -> Grant {
@@ -178,6 +183,7 @@ pub(crate) fn access(grants: Vec<Grant>) -> Access {
             minimum_stability: None,
             lapsed_at: None,
             frozen: None,
+            source_shown: None,
         },
         grants,
         policy: TenantPolicy::default(),

@@ -39,6 +39,8 @@ async fn answer(state: &State, KnownKey { key, revision }: KnownKey) -> Result<A
         Key::Host { host } => answer_host(state, &host, revision).await?,
         Key::Access { tenant, digest } => of(system.edge_access(tenant, digest, revision).await?, Entry::Access),
         Key::Package { tenant, name } => of(system.edge_package(tenant, &name, revision).await?, Entry::Package),
+        // Filled with the collections themselves.
+        Key::Collection { .. } | Key::Directory { .. } => Answer::Absent,
     })
 }
 

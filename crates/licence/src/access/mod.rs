@@ -18,7 +18,7 @@ pub struct Access {
     pub customer: Customer,
     /// What the customer was given.
     pub grants: Vec<Grant>,
-    /// What his tenant chose for all customers.
+    /// What his tenant chose for all customers. Known on its own too: whoever decides puts it in.
     pub policy: TenantPolicy,
 }
 

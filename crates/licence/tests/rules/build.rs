@@ -105,6 +105,7 @@ pub(crate) fn access(grants: Vec<Grant>) -> Access {
         minimum_stability: None,
         lapsed_at: None,
         frozen: None,
+        source_shown: None,
     };
     Access { token, customer, grants, policy: TenantPolicy::default() }
 }
