@@ -18,6 +18,7 @@ alter table access_grant
   , drop column suspended_reason
   , alter column package_id set not null;
 alter table token drop column made_by, drop column last_used_at;
-alter table customer drop column source, drop column may_publish, drop column frozen;
+alter table customer drop column source, drop column may_publish, drop column frozen, drop column suspended_reason
+                  , drop column suspended_at;
 drop table collection;
 alter table tenant drop column directory_revision;

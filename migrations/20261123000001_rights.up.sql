@@ -22,7 +22,9 @@ create table collection (
 comment on column collection.packages is 'names and patterns such as acme/*';
 
 alter table customer
-    add column frozen json
+    add column suspended_at timestamptz
+  , add column suspended_reason text
+  , add column frozen json
   , add column may_publish text[] not null default '{}'
   , add column source text
   , add constraint customer_source_known check (source in ('hide', 'show'));
