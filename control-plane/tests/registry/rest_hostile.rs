@@ -174,6 +174,11 @@ async fn sql_is_only_text() {
         let key = registry.call("POST", &format!("/customers/{id}/reactivate")).header("idempotency-key", text);
         key.send().await.status(200);
         registry.get(&format!("/packages?q={encoded}")).await.status(200);
+        let suite = registry.post("/collections", json!({"name": text, "slug": "suite", "packages": ["acme/*"]})).await;
+        assert_eq!(suite.status(201).text("name"), text);
+        assert_eq!(registry.get(&format!("/collections?q={encoded}")).await.body["pagination"]["total"], 1, "{text}");
+        registry.get(&format!("/collections/{encoded}")).await.status(404);
+        registry.delete("/collections/suite").await.status(200);
         registry.get(&format!("/customers?status={encoded}")).await.status(422);
         registry.get(&format!("/packages/acme/{encoded}")).await.status(404);
         registry.delete(&format!("/customers/{id}")).await.status(200);
@@ -193,6 +198,8 @@ async fn ids_of_another_tenant_do_not_exist() {
     let token = tokens.data()[0]["id"].as_str().unwrap().to_owned();
     let body = json!({"repository_url": "/b.git", "name": "theirs/pay"});
     let task = as_other("POST", "/packages").json(&body).send().await.status(201).text("task");
+    let body = json!({"name": "Theirs", "packages": ["theirs/*"]});
+    as_other("POST", "/collections").json(&body).send().await.status(201);
     let packages = format!("/customers/{customer}/packages");
     let grant = as_other("POST", &packages).json(&json!({"package": "theirs/pay"})).send().await.status(201).text("id");
     let mine =
@@ -211,6 +218,7 @@ async fn ids_of_another_tenant_do_not_exist() {
                 .replace("{grant}", &grant)
                 .replace("{external_id}", "b-1")
                 .replace("{vendor}/{name}", "theirs/pay")
+                .replace("{slug}", "theirs")
                 .replace("{*version}", "1.0.0")
         };
         paths.push((method.to_owned(), fill(&customer)));
