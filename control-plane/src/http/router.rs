@@ -75,9 +75,13 @@ fn customer() -> Router<State> {
         .route("/customers/{id}/tokens/{token}/rotate", post(tokens::rotate))
         .route("/customers/{id}/token/regenerate", post(tokens::regenerate))
         .route("/customers/{id}/token", axum::routing::delete(tokens::revoke_all))
-        .route("/customers/{id}/packages", get(grants::list).post(grants::add).put(grants::replace))
-        .route("/customers/{id}/packages/{vendor}/{name}", axum::routing::delete(grants::delete_package))
-        .route("/customers/{id}/grants/{grant}", get(grants::show).patch(grants::patch).delete(grants::delete))
+        .route("/customers/{id}/packages", get(grants::list).post(grants::add).put(grants::replace::replace))
+        .route("/customers/{id}/packages/{vendor}/{name}", axum::routing::delete(grants::take::of_package))
+        .route("/customers/{id}/collections/{slug}", axum::routing::delete(grants::take::of_collection))
+        .route("/customers/{id}/grants/{grant}", get(grants::show).patch(grants::patch).delete(grants::take::one_grant))
+        .route("/customers/{id}/grants/{grant}/suspend", post(grants::status::suspend))
+        .route("/customers/{id}/grants/{grant}/reactivate", post(grants::status::reactivate))
+        .route("/customers/{id}/grants/by-external/{external_id}", put(grants::external::put))
 }
 
 fn package() -> Router<State> {
