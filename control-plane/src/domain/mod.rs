@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod customer;
+pub mod freeze;
 pub mod grant;
 pub mod id;
 pub mod job;

@@ -62,7 +62,7 @@ fn tenant_wide() -> Router<State> {
 }
 
 fn customer() -> Router<State> {
-    use customers::{grants, status, tokens};
+    use customers::{freeze, grants, status, tokens};
     Router::new()
         .route("/customers", get(customers::list).post(customers::create))
         .route("/customers/by-external/{external_id}", get(customers::show_by_external).put(customers::put_by_external))
@@ -70,6 +70,7 @@ fn customer() -> Router<State> {
         .route("/customers/{id}/suspend", post(status::suspend))
         .route("/customers/{id}/reactivate", post(status::reactivate))
         .route("/customers/{id}/expire", post(status::expire))
+        .route("/customers/{id}/freeze", get(freeze::show).post(freeze::freeze))
         .route("/customers/{id}/tokens", get(tokens::list).post(tokens::create))
         .route("/customers/{id}/tokens/{token}", get(tokens::show).delete(tokens::revoke))
         .route("/customers/{id}/tokens/{token}/rotate", post(tokens::rotate))

@@ -1,5 +1,6 @@
 //! `/customers`: who may read, and what.
 
+pub(crate) mod freeze;
 pub(crate) mod grants;
 pub(crate) mod status;
 pub(crate) mod tokens;
