@@ -154,6 +154,21 @@ impl Registry {
         self.post("/packages", json!({"repository_url": "/nowhere.git", "name": name})).await.status(201);
     }
 
+    /// Makes a collection without limits.
+    pub(crate) fn collection(&self, slug: &str, packages: &[&str]) {
+        self.collection_of(&self.tenant.to_string(), slug, packages);
+    }
+
+    /// The same for any tenant, by its id as the database has it.
+    pub(crate) fn collection_of(&self, tenant: &str, slug: &str, packages: &[&str]) {
+        let packages: Vec<_> = packages.iter().map(|name| format!("'{name}'")).collect();
+        self.sql(&format!(
+            "insert into collection (tenant_id, id, slug, name, packages)
+             values ('{tenant}', gen_random_uuid(), '{slug}', '{slug}', array[{}])",
+            packages.join(", ")
+        ));
+    }
+
     /// A transaction as the default tenant.
     pub(crate) async fn begin(&self) -> TenantTransaction {
         TenantTransaction::begin(&self.state.database, self.tenant, Actor::Setup).await.unwrap()
