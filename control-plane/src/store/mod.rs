@@ -9,6 +9,7 @@ mod error;
 mod migrate;
 mod transaction;
 
+pub mod collections;
 pub mod customers;
 pub mod dists;
 pub mod edge_reads;

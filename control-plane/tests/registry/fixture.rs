@@ -154,19 +154,10 @@ impl Registry {
         self.post("/packages", json!({"repository_url": "/nowhere.git", "name": name})).await.status(201);
     }
 
-    /// Makes a collection without limits.
-    pub(crate) fn collection(&self, slug: &str, packages: &[&str]) {
-        self.collection_of(&self.tenant.to_string(), slug, packages);
-    }
-
-    /// The same for any tenant, by its id as the database has it.
-    pub(crate) fn collection_of(&self, tenant: &str, slug: &str, packages: &[&str]) {
-        let packages: Vec<_> = packages.iter().map(|name| format!("'{name}'")).collect();
-        self.sql(&format!(
-            "insert into collection (tenant_id, id, slug, name, packages)
-             values ('{tenant}', gen_random_uuid(), '{slug}', '{slug}', array[{}])",
-            packages.join(", ")
-        ));
+    /// Makes a collection without limits, of packages that are there or patterns.
+    pub(crate) async fn collection(&self, slug: &str, packages: &[&str]) {
+        let body = json!({"name": slug, "slug": slug, "packages": packages});
+        self.post("/collections", body).await.status(201);
     }
 
     /// A transaction as the default tenant.

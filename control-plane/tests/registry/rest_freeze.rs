@@ -24,7 +24,7 @@ async fn world(registry: &Registry) -> String {
             registry.publish(package, version).await;
         }
     }
-    registry.collection("suite", &["acme/c*"]);
+    registry.collection("suite", &["acme/c*"]).await;
     let path = format!("/customers/{}", registry.customer("a").await);
     let grants = json!({"packages": [{"package": "acme/pay", "constraint": "^1"}, {"collection": "suite"}]});
     registry.put(&format!("{path}/packages"), grants).await.status(200);
@@ -125,7 +125,7 @@ async fn two_thousand_versions() {
          select tenant_id, id, reference, '2025-01-01', repeat('a', 64) from version",
         registry.tenant
     ));
-    registry.collection("suite", &["acme/*"]);
+    registry.collection("suite", &["acme/*"]).await;
     let path = format!("/customers/{}", registry.customer("a").await);
     registry.post(&format!("{path}/packages"), json!({"collection": "suite"})).await.status(201);
     let started = Instant::now();

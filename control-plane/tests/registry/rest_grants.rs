@@ -92,7 +92,7 @@ async fn put_keeps_the_ids_of_those_that_stay() {
     for name in ["acme/a", "acme/b"] {
         registry.package(name).await;
     }
-    registry.collection("suite", &["acme/*"]);
+    registry.collection("suite", &["acme/*"]).await;
     let customer = registry.customer("a").await;
     let path = format!("/customers/{customer}/packages");
     let put = async |grants: Value| registry.put(&path, json!({"packages": grants})).await;

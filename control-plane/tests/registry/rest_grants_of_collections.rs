@@ -8,7 +8,7 @@ use crate::fixture::{Answer, Registry};
 async fn given_and_taken() {
     let registry = Registry::new().await;
     registry.package("acme/pay").await;
-    registry.collection("suite", &["acme/*"]);
+    registry.collection("suite", &["acme/*"]).await;
     let customer = registry.customer("a").await;
     let path = format!("/customers/{customer}/packages");
     let body = json!({"collection": "suite", "constraint": "^1"});
@@ -34,7 +34,7 @@ async fn given_and_taken() {
 async fn refused() {
     let registry = Registry::new().await;
     registry.package("acme/pay").await;
-    registry.collection("suite", &["acme/*"]);
+    registry.collection("suite", &["acme/*"]).await;
     let customer = registry.customer("a").await;
     let path = format!("/customers/{customer}/packages");
     for (body, field) in [
@@ -71,7 +71,7 @@ async fn what_is_taken_may_stay_visible() {
         ("other", "acme/cart"),
         ("off", "acme/*"),
     ] {
-        registry.collection(slug, &[packages]);
+        registry.collection(slug, &[packages]).await;
     }
     let customer = registry.customer("a").await;
     let path = format!("/customers/{customer}/packages");
@@ -96,8 +96,8 @@ async fn customers_of_a_package_come_through_collections_too() {
     let registry = Registry::new().await;
     registry.package("acme/pay").await;
     registry.package("acme/cart").await;
-    registry.collection("pattern", &["acme/p*"]);
-    registry.collection("named", &["acme/cart"]);
+    registry.collection("pattern", &["acme/p*"]).await;
+    registry.collection("named", &["acme/cart"]).await;
     for (name, grants) in [
         ("b", json!([{"package": "acme/pay"}, {"collection": "pattern"}])),
         ("a", json!([{"collection": "pattern"}, {"collection": "named"}])),

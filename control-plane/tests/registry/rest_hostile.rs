@@ -7,11 +7,23 @@ use crate::routes;
 
 /// Everything that tells rows apart, of every table: equal before and after means that nothing was written.
 fn everything(registry: &Registry) -> String {
-    ["customer", "token", "access_grant", "package", "version", "vendor", "tenant", "job", "audit", "outbox"]
-        .map(|table| {
-            registry.sql(&format!("select coalesce(md5(string_agg(t::text, ',' order by t::text)), '') from {table} t"))
-        })
-        .join(",")
+    [
+        "customer",
+        "token",
+        "access_grant",
+        "package",
+        "version",
+        "vendor",
+        "collection",
+        "tenant",
+        "job",
+        "audit",
+        "outbox",
+    ]
+    .map(|table| {
+        registry.sql(&format!("select coalesce(md5(string_agg(t::text, ',' order by t::text)), '') from {table} t"))
+    })
+    .join(",")
 }
 
 /// Text fields of every write, and the rest of a body that would be taken.
@@ -41,6 +53,12 @@ fn text_fields(customer: &str) -> Vec<(&'static str, String, Value, &'static str
         ("POST", "/packages".into(), json!({"repository_url": "/a.git", "name": "a/b"}), "type"),
         ("POST", "/packages/acme/pay/abandon".into(), json!({}), "replacement"),
         ("PATCH", "/settings".into(), json!({}), "source"),
+        ("PATCH", "/settings".into(), json!({}), "minimum_stability"),
+        ("PATCH", "/settings".into(), json!({}), "renew_url"),
+        ("POST", "/collections".into(), json!({}), "name"),
+        ("POST", "/collections".into(), json!({"name": "a"}), "slug"),
+        ("POST", "/collections".into(), json!({"name": "a"}), "constraint"),
+        ("POST", "/collections".into(), json!({"name": "a"}), "minimum_stability"),
         ("POST", "/tenants".into(), json!({}), "slug"),
         ("POST", "/tenants".into(), json!({"slug": "t"}), "name"),
     ]
@@ -101,6 +119,8 @@ async fn no_path_and_no_query_makes_it_stumble() {
             format!("/packages/{odd}/{odd}"),
             format!("/packages/acme/{odd}/versions"),
             format!("/tasks/{odd}"),
+            format!("/collections/{odd}"),
+            format!("/collections?q={odd}"),
             format!("/tenants/{odd}"),
             format!("/customers?q={odd}"),
             format!("/packages?q={odd}"),
@@ -160,6 +180,11 @@ async fn sql_is_only_text() {
         let key = registry.call("POST", &format!("/customers/{id}/reactivate")).header("idempotency-key", text);
         key.send().await.status(200);
         registry.get(&format!("/packages?q={encoded}")).await.status(200);
+        let suite = registry.post("/collections", json!({"name": text, "slug": "suite", "packages": ["acme/*"]})).await;
+        assert_eq!(suite.status(201).text("name"), text);
+        assert_eq!(registry.get(&format!("/collections?q={encoded}")).await.body["pagination"]["total"], 1, "{text}");
+        registry.get(&format!("/collections/{encoded}")).await.status(404);
+        registry.delete("/collections/suite").await.status(200);
         registry.get(&format!("/customers?status={encoded}")).await.status(422);
         registry.get(&format!("/packages/acme/{encoded}")).await.status(404);
         registry.delete(&format!("/customers/{id}")).await.status(200);
@@ -179,6 +204,8 @@ async fn ids_of_another_tenant_do_not_exist() {
     let token = tokens.data()[0]["id"].as_str().unwrap().to_owned();
     let body = json!({"repository_url": "/b.git", "name": "theirs/pay"});
     let task = as_other("POST", "/packages").json(&body).send().await.status(201).text("task");
+    let body = json!({"name": "Theirs", "packages": ["theirs/*"]});
+    as_other("POST", "/collections").json(&body).send().await.status(201);
     let packages = format!("/customers/{customer}/packages");
     let grant = as_other("POST", &packages).json(&json!({"package": "theirs/pay"})).send().await.status(201).text("id");
     let mine =
@@ -227,9 +254,6 @@ async fn ids_of_another_tenant_do_not_exist() {
     assert_eq!(everything(&registry), before, "nothing was written, not even an audit row");
     let theirs = registry.call("POST", &format!("/customers/{mine}/packages")).tenant("default");
     theirs.json(&json!({"package": "theirs/pay"})).send().await.error(422, "VALIDATION_ERROR", &["package"]);
-    let other = as_other("GET", "/tenants").send().await;
-    let other = other.data().as_array().unwrap().iter().find(|tenant| tenant["slug"] == "other").unwrap()["id"].clone();
-    registry.collection_of(other.as_str().unwrap().strip_prefix("ten_").unwrap(), "theirs", &["theirs/*"]);
     let theirs = registry.call("POST", &format!("/customers/{mine}/packages")).tenant("default");
     theirs.json(&json!({"collection": "theirs"})).send().await.error(422, "VALIDATION_ERROR", &["collection"]);
     let own = registry.call("PUT", "/customers/by-external/b-1").tenant("default").json(&json!({"name": "a"}));

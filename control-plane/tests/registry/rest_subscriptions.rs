@@ -8,7 +8,7 @@ use crate::fixture::Registry;
 async fn put_gives_then_changes() {
     let registry = Registry::new().await;
     registry.package("acme/pay").await;
-    registry.collection("suite", &["acme/*"]);
+    registry.collection("suite", &["acme/*"]).await;
     let customer = registry.customer("a").await;
     let path = format!("/customers/{customer}/grants/by-external/sub%2F1");
     registry.put(&path, json!({"constraint": "^1"})).await.error(422, "VALIDATION_ERROR", &["package"]);
