@@ -3,6 +3,8 @@
 pub mod access;
 pub mod collection;
 pub mod customer;
+pub mod freeze;
+pub mod grant;
 pub mod id;
 pub mod job;
 pub mod package;
