@@ -70,12 +70,20 @@ id! {
     TokenId = "tok_id_";
     /// A grant.
     GrantId = "grant_";
+    /// A collection.
+    CollectionId = "coll_";
     /// A package.
     PackageId = "pkg_";
     /// A version of a package.
     VersionId = "ver_";
     /// A job, which the API calls a task.
     JobId = "task_";
+}
+
+impl From<CollectionId> for cargoman_licence::CollectionId {
+    fn from(id: CollectionId) -> Self {
+        Self(id.to_string())
+    }
 }
 
 #[cfg(test)]

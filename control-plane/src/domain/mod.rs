@@ -1,7 +1,10 @@
 //! The words of the product as types, and the rules that need neither database nor network.
 
 pub mod access;
+pub mod collection;
 pub mod customer;
+pub mod freeze;
+pub mod grant;
 pub mod id;
 pub mod job;
 pub mod package;

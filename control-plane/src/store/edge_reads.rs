@@ -4,16 +4,18 @@
 use cargoman_composer::version::Version as NormalizedVersion;
 use cargoman_credential::Digest;
 use cargoman_edge_protocol::{
-    Abandoned, Access, Dist, Package, PastReference, Revision, Tenant, TenantId, Vendor, Version,
+    Abandoned, Access, Collection, Directory, Dist, Package, PastReference, Revision, Source, Tenant, TenantId, Vendor,
+    Version,
 };
-use cargoman_licence::{Customer, CustomerStatus, Grant, GrantStatus, PackageGlob, Target, TenantPolicy, Token};
+use cargoman_licence::TenantPolicy;
 use serde_json::Value;
 use sqlx::types::Json;
 use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::domain;
-use crate::domain::id::{CustomerId, GrantId, TokenId};
+use crate::domain::id::CollectionId;
+use crate::store::licence_facts::Facts;
 use crate::store::{StoreError, System};
 
 /// A fact with its revision, or only the news that the reader's revision still holds.
@@ -61,8 +63,8 @@ impl System {
                 suspended,
                 vendors,
                 source: settings.source,
-                policy: TenantPolicy::default(),
-                messages: cargoman_edge_protocol::Messages::default(),
+                policy: settings.policy(),
+                messages: settings.words(),
             },
         )))
     }
@@ -97,78 +99,15 @@ impl System {
         digest: Digest,
         known: Option<Revision>,
     ) -> Result<Option<Fact<Access>>, StoreError> {
-        let row = sqlx::query!(
-            "select t.id, t.last_four, t.scope, t.package_scopes, t.expires_at, t.revoked_at
-                  , c.id as customer_id, c.name, c.status, c.status_reason, c.expires_at as customer_expires_at
-                  , c.minimum_stability, c.revision
-             from token t join customer c on c.tenant_id = t.tenant_id and c.id = t.customer_id
-             where t.tenant_id = $1 and t.digest = $2",
-            tenant.0,
-            digest.to_hex()
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let revision = Revision(row.revision);
+        let mut connection = self.pool.acquire().await?;
+        let mut facts = Facts::of(&mut connection, tenant);
+        let Some(token) = facts.token_of_digest(digest).await? else { return Ok(None) };
+        let revision = token.revision;
         if known == Some(revision) {
             return Ok(Some(Fact::Unchanged));
         }
-        let globs = row.package_scopes.iter().map(|glob| PackageGlob::parse(glob)).collect::<Result<_, _>>();
-        let token = Token {
-            id: TokenId(row.id).to_string(),
-            last_four: row.last_four,
-            scope: domain::access::scope(&row.scope).map_err(|error| StoreError::inconsistent("token", error))?,
-            package_scopes: globs.map_err(|error| StoreError::inconsistent("token", error))?,
-            expires_at: row.expires_at,
-            revoked_at: row.revoked_at,
-        };
-        let status = match row.status.as_str() {
-            "active" => CustomerStatus::Active,
-            "suspended" => CustomerStatus::Suspended { reason: row.status_reason },
-            _ => CustomerStatus::Expired,
-        };
-        let customer = Customer {
-            id: CustomerId(row.customer_id).to_string(),
-            name: row.name,
-            status,
-            expires_at: row.customer_expires_at,
-            minimum_stability: stability(row.minimum_stability.as_deref(), "customer")?,
-            lapsed_at: None,
-            frozen: None,
-            source_shown: None,
-        };
-        let grants = self.edge_grants(tenant, row.customer_id).await?;
-        Ok(Some(Fact::Found(revision, Access { token, customer, grants, policy: TenantPolicy::default() })))
-    }
-
-    async fn edge_grants(&self, tenant: TenantId, customer: Uuid) -> Result<Vec<Grant>, StoreError> {
-        let rows = sqlx::query!(
-            "select g.id, p.name, g.version_constraint, g.minimum_stability, g.updates_until
-             from access_grant g join package p on p.tenant_id = g.tenant_id and p.id = g.package_id
-             where g.tenant_id = $1 and g.customer_id = $2 order by g.created_at, g.id",
-            tenant.0,
-            customer
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(Grant {
-                    id: GrantId(row.id).to_string(),
-                    target: Target::Package(
-                        row.name.parse().map_err(|error| StoreError::inconsistent("package", error))?,
-                    ),
-                    constraint: row
-                        .version_constraint
-                        .parse()
-                        .map_err(|error| StoreError::inconsistent("access_grant", error))?,
-                    minimum_stability: stability(row.minimum_stability.as_deref(), "access_grant")?,
-                    updates_until: row.updates_until,
-                    status: GrantStatus::Active,
-                    external_id: None,
-                })
-            })
-            .collect()
+        let access = facts.with_customer(token, TenantPolicy::default()).await?;
+        Ok(access.map(|access| Fact::Found(revision, access)))
     }
 
     /// One package with all its versions, newest first.
@@ -182,7 +121,7 @@ impl System {
         known: Option<Revision>,
     ) -> Result<Option<Fact<Package>>, StoreError> {
         let row = sqlx::query!(
-            "select id, abandoned, replacement, repository_url, revision from package where tenant_id = $1 and name = $2",
+            "select id, abandoned, replacement, repository_url, source, revision from package where tenant_id = $1 and name = $2",
             tenant.0,
             name.as_str()
         )
@@ -197,16 +136,57 @@ impl System {
             name: name.clone(),
             abandoned: row.abandoned.then_some(Abandoned { replacement: row.replacement }),
             source_url: row.repository_url,
-            source: None,
+            source: row.source.as_deref().map(source).transpose()?,
             versions: self.edge_versions(tenant, row.id).await?,
         };
         Ok(Some(Fact::Found(revision, package)))
     }
 
+    /// One collection.
+    ///
+    /// # Errors
+    /// When the database refuses or holds what it should not.
+    pub async fn edge_collection(
+        &self,
+        tenant: TenantId,
+        id: CollectionId,
+        known: Option<Revision>,
+    ) -> Result<Option<Fact<Collection>>, StoreError> {
+        let row =
+            sqlx::query_scalar!("select revision from collection where tenant_id = $1 and id = $2", tenant.0, id.0);
+        let Some(revision) = row.fetch_optional(&self.pool).await?.map(Revision) else { return Ok(None) };
+        if known == Some(revision) {
+            return Ok(Some(Fact::Unchanged));
+        }
+        let mut connection = self.pool.acquire().await?;
+        let collection = Facts::of(&mut connection, tenant).collection(id).await?;
+        Ok(collection.map(|collection| Fact::Found(revision, collection)))
+    }
+
+    /// The names of all packages.
+    ///
+    /// # Errors
+    /// When the database refuses or holds what it should not.
+    pub async fn edge_directory(
+        &self,
+        tenant: TenantId,
+        known: Option<Revision>,
+    ) -> Result<Option<Fact<Directory>>, StoreError> {
+        let row = sqlx::query_scalar!("select directory_revision from tenant where id = $1", tenant.0);
+        let Some(revision) = row.fetch_optional(&self.pool).await?.map(Revision) else { return Ok(None) };
+        if known == Some(revision) {
+            return Ok(Some(Fact::Unchanged));
+        }
+        let mut connection = self.pool.acquire().await?;
+        let packages = Facts::of(&mut connection, tenant).directory().await?;
+        Ok(Some(Fact::Found(revision, Directory { packages })))
+    }
+
     async fn edge_versions(&self, tenant: TenantId, package: Uuid) -> Result<Vec<Version>, StoreError> {
         let mut past = self.edge_past_references(tenant, package).await?;
         let rows = sqlx::query!(
-            r#"select v.id, v.normalized, v.aliases, v.yanked_at, v.reference, v.metadata as "metadata: Json<serde_json::Map<String, Value>>"
+            r#"select v.id, v.normalized, v.aliases, v.yanked_at, v.taken_down_at, v.taken_down_reason, v.deprecated_at, v.replacement
+                  , v.reference, v.metadata as "metadata: Json<serde_json::Map<String, Value>>"
                   , r.published_at, d.sha256, d.sha1, d.size
              from version v
              join version_reference r on r.tenant_id = v.tenant_id and r.version_id = v.id and r.reference = v.reference
@@ -224,8 +204,8 @@ impl System {
                 aliases: row.aliases.iter().map(|alias| NormalizedVersion::from_normalized(alias)).collect(),
                 published_at: row.published_at,
                 yanked: row.yanked_at.is_some(),
-                taken_down: None,
-                deprecated: None,
+                taken_down: row.taken_down_at.map(|_| row.taken_down_reason.unwrap_or_default()),
+                deprecated: row.deprecated_at.map(|_| Abandoned { replacement: row.replacement }),
                 reference: row.reference,
                 dist: dist(&row.sha256, row.sha1, row.size)?,
                 metadata: row.metadata.0,
@@ -272,9 +252,6 @@ fn dist(sha256: &str, sha1: String, size: i64) -> Result<Dist, StoreError> {
     })
 }
 
-fn stability(
-    text: Option<&str>,
-    table: &'static str,
-) -> Result<Option<cargoman_composer::stability::Stability>, StoreError> {
-    text.map(str::parse).transpose().map_err(|error| StoreError::inconsistent(table, error))
+fn source(text: &str) -> Result<Source, StoreError> {
+    domain::tenant::source(text).map_err(|error| StoreError::inconsistent("package", error))
 }

@@ -9,6 +9,7 @@ mod error;
 mod migrate;
 mod transaction;
 
+pub mod collections;
 pub mod customers;
 pub mod dists;
 pub mod edge_reads;
@@ -16,6 +17,7 @@ pub mod grants;
 pub mod idempotency;
 pub mod installs;
 pub mod jobs;
+pub mod licence_facts;
 pub mod packages;
 pub mod publish;
 pub mod tenants;

@@ -57,6 +57,8 @@ async fn a_query_without_a_predicate_sees_one_tenant() {
         call("PUT", "/vendors/acme").json(&json!({})).send().await.status(200);
         let package = registry.call("POST", "/packages").tenant(tenant);
         package.json(&json!({"repository_url": "/a.git", "name": "acme/pay"})).send().await.status(201);
+        let collection = registry.call("POST", "/collections").tenant(tenant);
+        collection.json(&json!({"name": "Suite", "packages": ["acme/*"]})).send().await.status(201);
         let grant = registry.call("POST", &format!("/customers/{customer}/packages")).tenant(tenant);
         grant.json(&json!({"package": "acme/pay"})).send().await.status(201);
     }
@@ -81,6 +83,10 @@ async fn a_query_without_a_predicate_sees_one_tenant() {
         // Nor can it write into another's, or move a row there.
         let other = registry.sql(&format!("select id from tenant where id <> '{tenant}'"));
         for write in [
+            format!(
+                "insert into collection (tenant_id, id, slug, name, packages) values ('{other}', '{other}', 'x', 'x', '{{}}')"
+            ),
+            format!("update collection set tenant_id = '{other}'"),
             format!("insert into vendor (tenant_id, name, exclusive) values ('{other}', 'x', true)"),
             format!("update vendor set tenant_id = '{other}'"),
             format!("insert into audit (tenant_id, actor, action, subject) values ('{other}', 'a', 'b', 'c')"),
@@ -157,6 +163,7 @@ fn writes(customer: &str, token: &str, grant: &str, tenant: &str) -> Vec<(&'stat
         ("POST", of("/suspend"), json!({"reason": "r"}), true),
         ("POST", of("/reactivate"), json!({}), true),
         ("POST", of("/expire"), json!({}), true),
+        ("POST", of("/freeze"), json!({}), true),
         ("POST", of("/tokens"), named.clone(), true),
         ("POST", of(&format!("/tokens/{token}/rotate")), json!({"grace_seconds": 9}), true),
         ("DELETE", of(&format!("/tokens/{token}")), json!({}), true),
@@ -164,7 +171,12 @@ fn writes(customer: &str, token: &str, grant: &str, tenant: &str) -> Vec<(&'stat
         ("DELETE", of("/token"), json!({}), true),
         ("POST", of("/packages"), json!({"package": "acme/pay", "constraint": "^2"}), true),
         ("PATCH", of(&format!("/grants/{grant}")), json!({"constraint": "^3"}), true),
+        ("POST", of(&format!("/grants/{grant}/suspend")), json!({"reason": "r"}), true),
+        ("POST", of(&format!("/grants/{grant}/reactivate")), json!({}), true),
         ("DELETE", of(&format!("/grants/{grant}")), json!({}), true),
+        ("PUT", of("/grants/by-external/s1"), json!({"collection": "bundle"}), true),
+        ("PUT", of("/grants/by-external/s1"), json!({"constraint": "^4"}), true),
+        ("DELETE", of("/collections/bundle"), json!({}), true),
         ("PUT", of("/packages"), json!({"packages": [{"package": "acme/pay"}]}), true),
         ("DELETE", of("/packages/acme/pay"), json!({}), true),
         ("POST", "/packages".into(), json!({"repository_url": "/b.git", "name": "new/b"}), true),
@@ -176,6 +188,9 @@ fn writes(customer: &str, token: &str, grant: &str, tenant: &str) -> Vec<(&'stat
         ("POST", package("/unyank/1.0.0"), json!({}), true),
         ("PUT", "/vendors/acme".into(), json!({"exclusive": false}), true),
         ("PATCH", "/settings".into(), json!({"source": "show"}), true),
+        ("POST", "/collections".into(), json!({"name": "Suite", "packages": ["acme/pay"]}), true),
+        ("PATCH", "/collections/suite".into(), json!({"packages": ["acme/*"]}), true),
+        ("DELETE", "/collections/suite".into(), json!({}), true),
         ("PATCH", format!("/tenants/{tenant}"), named, false),
         ("POST", format!("/tenants/{tenant}/suspend"), json!({}), true),
         ("POST", format!("/tenants/{tenant}/reactivate"), json!({}), true),
@@ -190,6 +205,7 @@ async fn every_write_leaves_one_audit_row_and_tells_the_edges() {
     let registry = Registry::new().await;
     registry.package("acme/pay").await;
     registry.publish("acme/pay", "1.0.0").await;
+    registry.collection("bundle", &["acme/*"]).await;
     let customer = registry.customer("a").await;
     let token =
         registry.get(&format!("/customers/{customer}/tokens")).await.data()[0]["id"].as_str().unwrap().to_owned();

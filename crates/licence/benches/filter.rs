@@ -94,11 +94,13 @@ fn worlds(package: &PackageName, versions: &[Published]) -> Fallible<Vec<World>>
     frozen.access.customer.frozen = Some(freeze);
     let windows = ["^1.0", "^2.0 || ^3.0", ">=4.0 <6.0"].map(|constraint| grant(constraint, package));
     let windows = windows.into_iter().map(|grant| Ok(Grant { updates_until: Some(day(450)), ..grant? }));
+    let ten = (90..100).map(|major| Ok(dev(grant(&format!("^{major}.0"), package)?)));
     Ok(vec![
         simple("one grant, *", vec![grant("*", package)?]),
         simple("one grant, ^1.0 || ^2.0 || ^3.0, dev", vec![dev(grant("^1.0 || ^2.0 || ^3.0", package)?)]),
         simple("three grants with constraints and windows", windows.collect::<Fallible<_>>()?),
         simple("no grant shows anything: ten times ^99.0, dev", vec![dev(grant("^99.0", package)?); 10]),
+        simple("no grant shows anything: ^90.0 to ^99.0, dev", ten.collect::<Fallible<_>>()?),
         many(package)?,
         frozen,
     ])

@@ -110,6 +110,7 @@ pub(crate) async fn create(
     if !fork {
         claim_vendor(&mut transaction, &name).await?;
     }
+    tenants::directory_changed(&mut transaction).await?;
     let task = jobs::enqueue(&mut transaction, SYNC_PACKAGE, id).await?;
     changed(&mut transaction, id, &name, "package.create", json!({"repository_url": url})).await?;
     let package = store::find(&mut transaction, &name).await?.ok_or(ApiError::NotFound("package"))?;
@@ -183,6 +184,7 @@ pub(crate) async fn delete(
     for customer in store::delete(&mut transaction, before.id).await? {
         transaction.changed(&Change::Customer { tenant, customer: customer.to_string() }).await?;
     }
+    tenants::directory_changed(&mut transaction).await?;
     transaction.commit().await?;
     Ok(data(before))
 }

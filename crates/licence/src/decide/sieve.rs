@@ -16,6 +16,9 @@ pub(super) struct Sieve<'a> {
     pub(super) minimum: Stability,
     /// The grant's suspension.
     pub(super) lapse: Option<Lapse>,
+    /// One before it shows exactly the same: renewals and bundles leave many alike, and who only wants to know whether need not
+    /// ask each.
+    pub(super) repeats: bool,
 }
 
 /// What a grant that concerns a package came by.
@@ -46,7 +49,21 @@ impl<'a> Sieve<'a> {
         };
         let chosen = grant.minimum_stability.or(access.customer.minimum_stability).or(access.policy.minimum_stability);
         let minimum = chosen.unwrap_or(Stability::Stable);
-        Some(Self { grant, collection, minimum, lapse: grant.lapse(&access.policy) })
+        Some(Self { grant, collection, minimum, lapse: grant.lapse(&access.policy), repeats: false })
+    }
+
+    /// Whether the other shows exactly what this one shows, with the same dists.
+    pub(super) fn shows_as(&self, other: &Self) -> bool {
+        let limits = |sieve: &Self| {
+            sieve
+                .collection
+                .map_or((None, None), |collection| (collection.constraint.as_ref(), collection.minimum_stability))
+        };
+        self.minimum == other.minimum
+            && self.grant.updates_until == other.grant.updates_until
+            && self.lapse == other.lapse
+            && self.grant.constraint == other.grant.constraint
+            && limits(self) == limits(other)
     }
 
     /// Whether the grant shows the version. What costs most is asked last.

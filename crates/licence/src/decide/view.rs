@@ -35,13 +35,19 @@ impl<'a> View<'a> {
     pub fn new(access: &'a Access, collections: &Collections<'a>, package: &PackageName, now: DateTime<Utc>) -> Self {
         let in_token_scope = in_token_scope(access, package);
         let out_of_scope = || (!in_token_scope).then_some(Rule::TokenScope);
-        let sieve = |grant: &'a Grant| Sieve::of(grant, access, collections, package);
+        let mut sieves: Vec<Sieve<'a>> = Vec::new();
+        for grant in &access.grants {
+            if let Some(mut sieve) = Sieve::of(grant, access, collections, package) {
+                sieve.repeats = sieves.iter().any(|before| !before.repeats && before.shows_as(&sieve));
+                sieves.push(sieve);
+            }
+        }
         Self {
             refused: refusal(access, now).or_else(out_of_scope),
             in_token_scope,
             status: access.customer.effective(now),
             bounds: Bounds::of(access, package, now),
-            sieves: access.grants.iter().filter_map(sieve).collect(),
+            sieves,
         }
     }
 
@@ -66,7 +72,7 @@ impl<'a> View<'a> {
         }
         let customer_installs = self.bounds.withhold_dists().is_none();
         let mut sight = Sight::default();
-        for sieve in self.sieves.iter().filter(|sieve| sieve.shows(facts)) {
+        for sieve in self.sieves.iter().filter(|sieve| !sieve.repeats && sieve.shows(facts)) {
             sight.visible = !facts.yanked;
             sight.installable = customer_installs && sieve.withholds_dists().is_none();
             if sight.installable || !customer_installs {
