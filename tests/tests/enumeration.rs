@@ -118,11 +118,11 @@ fn routes(commit: &str) -> Vec<String> {
 /// An answer with the name taken out that was asked for. `Last-Modified` is drawn from path and bytes, both of which hold the name.
 fn nameless(answer: Response, name: &str) -> Response {
     let mut answer = without_date(answer);
-    let named = answer.body.windows(name.len()).any(|part| part == name.as_bytes());
-    if named {
-        let body = String::from_utf8(answer.body).expect("text");
-        answer.body = body.replace(name, "NAME").into_bytes();
+    if answer.status == 200 {
         answer.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("last-modified"));
+    }
+    if let Ok(body) = String::from_utf8(answer.body.clone()) {
+        answer.body = body.replace(name, "NAME").into_bytes();
     }
     answer
 }
