@@ -76,6 +76,8 @@ id! {
     VersionId = "ver_";
     /// A job, which the API calls a task.
     JobId = "task_";
+    /// A deletion that may be undone.
+    DeletionId = "del_";
 }
 
 #[cfg(test)]

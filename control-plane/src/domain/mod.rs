@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod customer;
+pub mod deletion;
 pub mod id;
 pub mod job;
 pub mod package;

@@ -10,7 +10,7 @@ use axum::routing::{get, post, put};
 use crate::error::ApiError;
 use crate::http::fields::MOST_BODY;
 use crate::http::operator::Root;
-use crate::http::rest::{customers, me, packages, settings, sync, tasks, tenants, vendors};
+use crate::http::rest::{customers, deletions, me, packages, settings, sync, tasks, tenants, vendors};
 use crate::http::{edge, idempotency, request_id};
 use crate::state::State;
 
@@ -59,6 +59,8 @@ fn tenant_wide() -> Router<State> {
         .route("/vendors/{vendor}", put(vendors::put))
         .route("/tasks", get(tasks::list))
         .route("/tasks/{id}", get(tasks::show))
+        .route("/deletions", get(deletions::list))
+        .route("/deletions/{id}/restore", post(deletions::restore))
 }
 
 fn customer() -> Router<State> {
@@ -67,6 +69,7 @@ fn customer() -> Router<State> {
         .route("/customers", get(customers::list).post(customers::create))
         .route("/customers/by-external/{external_id}", get(customers::show_by_external).put(customers::put_by_external))
         .route("/customers/{id}", get(customers::show).patch(customers::patch).delete(customers::delete))
+        .route("/customers/{id}/restore", post(deletions::restore_customer))
         .route("/customers/{id}/suspend", post(status::suspend))
         .route("/customers/{id}/reactivate", post(status::reactivate))
         .route("/customers/{id}/expire", post(status::expire))
@@ -78,12 +81,14 @@ fn customer() -> Router<State> {
         .route("/customers/{id}/packages", get(grants::list).post(grants::add).put(grants::replace))
         .route("/customers/{id}/packages/{vendor}/{name}", axum::routing::delete(grants::delete_package))
         .route("/customers/{id}/grants/{grant}", get(grants::show).patch(grants::patch).delete(grants::delete))
+        .route("/customers/{id}/grants/{grant}/restore", post(deletions::restore_grant))
 }
 
 fn package() -> Router<State> {
     Router::new()
         .route("/packages", get(packages::list).post(packages::create))
         .route("/packages/{vendor}/{name}", get(packages::show).patch(packages::patch).delete(packages::delete))
+        .route("/packages/{vendor}/{name}/restore", post(deletions::restore_package))
         .route("/packages/{vendor}/{name}/sync", post(sync::sync))
         .route("/packages/{vendor}/{name}/abandon", post(packages::abandon))
         .route("/packages/{vendor}/{name}/unabandon", post(packages::unabandon))

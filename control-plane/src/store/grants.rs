@@ -141,18 +141,6 @@ pub async fn update(
     Ok(())
 }
 
-/// Takes one grant away.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn delete(transaction: &mut TenantTransaction, id: GrantId) -> Result<(), StoreError> {
-    let tenant = transaction.tenant().0;
-    sqlx::query!("delete from access_grant where tenant_id = $1 and id = $2", tenant, id.0)
-        .execute(transaction.connection())
-        .await?;
-    Ok(())
-}
-
 /// Takes all grants of a customer away, or those on one package; how many there were.
 ///
 /// # Errors

@@ -9,7 +9,9 @@ mod error;
 mod migrate;
 mod transaction;
 
+pub mod access_losses;
 pub mod customers;
+pub mod deletions;
 pub mod dists;
 pub mod edge_reads;
 pub mod grants;

@@ -7,6 +7,7 @@ mod fixture;
 mod jobs;
 mod migrations;
 mod rest_customers;
+mod rest_deletions;
 mod rest_grants;
 mod rest_hostile;
 mod rest_idempotency;

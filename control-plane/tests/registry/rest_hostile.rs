@@ -175,6 +175,9 @@ async fn ids_of_another_tenant_do_not_exist() {
     let task = as_other("POST", "/packages").json(&body).send().await.status(201).text("task");
     let packages = format!("/customers/{customer}/packages");
     let grant = as_other("POST", &packages).json(&json!({"package": "theirs/pay"})).send().await.status(201).text("id");
+    let gone = as_other("POST", "/customers").json(&json!({"name": "gone"})).send().await.text("id");
+    let gone = as_other("DELETE", &format!("/customers/{gone}")).send().await.status(200);
+    let deletion = gone.data()["deletion"]["id"].as_str().unwrap().to_owned();
     let mine =
         registry.call("POST", "/customers").tenant("default").json(&json!({"name": "a"})).send().await.text("id");
 
@@ -186,6 +189,7 @@ async fn ids_of_another_tenant_do_not_exist() {
         let fill = |customer: &str| {
             template
                 .replace("/customers/{id}", &format!("/customers/{customer}"))
+                .replace("/deletions/{id}", &format!("/deletions/{deletion}"))
                 .replace("/tasks/{id}", &format!("/tasks/{task}"))
                 .replace("{token}", &token)
                 .replace("{grant}", &grant)

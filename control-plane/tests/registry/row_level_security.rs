@@ -165,6 +165,7 @@ fn writes(customer: &str, token: &str, grant: &str, tenant: &str) -> Vec<(&'stat
         ("POST", of("/packages"), json!({"package": "acme/pay", "constraint": "^2"}), true),
         ("PATCH", of(&format!("/grants/{grant}")), json!({"constraint": "^3"}), true),
         ("DELETE", of(&format!("/grants/{grant}")), json!({}), true),
+        ("POST", of(&format!("/grants/{grant}/restore")), json!({}), true),
         ("PUT", of("/packages"), json!({"packages": [{"package": "acme/pay"}]}), true),
         ("DELETE", of("/packages/acme/pay"), json!({}), true),
         ("POST", "/packages".into(), json!({"repository_url": "/b.git", "name": "new/b"}), true),
@@ -180,7 +181,12 @@ fn writes(customer: &str, token: &str, grant: &str, tenant: &str) -> Vec<(&'stat
         ("POST", format!("/tenants/{tenant}/suspend"), json!({}), true),
         ("POST", format!("/tenants/{tenant}/reactivate"), json!({}), true),
         ("DELETE", package(""), json!({}), true),
+        ("POST", package("/restore"), json!({}), true),
+        ("DELETE", package(""), json!({}), true),
         ("DELETE", of(""), json!({}), true),
+        ("POST", of("/restore"), json!({}), true),
+        // The package, by the id of its deletion.
+        ("POST", "/deletions/{newest}/restore".into(), json!({}), true),
         ("POST", "/tenants".into(), json!({"slug": "last"}), true),
     ]
 }
@@ -199,6 +205,9 @@ async fn every_write_leaves_one_audit_row_and_tells_the_edges() {
     let paths: Vec<_> = table.iter().map(|(method, path, ..)| ((*method).to_owned(), path.clone())).collect();
     routes::assert_covered(|method, _| method != "GET", &paths);
     for (method, path, body, told) in table {
+        let newest =
+            || registry.sql("select 'del_' || replace(id::text, '-', '') from deletion order by id desc limit 1");
+        let path = if path.contains("{newest}") { path.replace("{newest}", &newest()) } else { path };
         let before = (registry.count("audit"), registry.count("outbox"));
         let answer = registry.call(method, &path).json(&body).send().await;
         assert!(answer.status.is_success(), "{method} {path}: {}", answer.body);

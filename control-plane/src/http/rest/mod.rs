@@ -1,6 +1,7 @@
 //! REST resources under `/api/v1`, one file each.
 
 pub(crate) mod customers;
+pub(crate) mod deletions;
 pub(crate) mod me;
 pub(crate) mod packages;
 pub(crate) mod settings;

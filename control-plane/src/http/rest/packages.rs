@@ -14,7 +14,7 @@ use crate::domain::job::SYNC_PACKAGE;
 use crate::error::ApiError;
 use crate::git::protocol::Failed;
 use crate::git::url::{RepositoryUrl, UrlError};
-use crate::http::envelope::{Paging, data, data_with, whole_list};
+use crate::http::envelope::{Paging, data, data_with, deleted, whole_list};
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
 use crate::http::path::Path;
@@ -22,7 +22,7 @@ use crate::http::rest::{lock_package, package};
 use crate::jobs::probe;
 use crate::state::State;
 use crate::store::packages::{self as store, PackageFields};
-use crate::store::{TenantTransaction, grants, jobs, tenants, vendors, versions};
+use crate::store::{TenantTransaction, deletions, grants, jobs, tenants, vendors, versions};
 
 /// Kinds of repositories; all of them are read over git.
 const TYPES: [&str; 5] = ["git", "github", "gitlab", "bitbucket", "gitea"];
@@ -180,11 +180,13 @@ pub(crate) async fn delete(
     let (name, before) = lock_package(&mut transaction, &vendor, &name).await?;
     changed(&mut transaction, before.id, &name, "package.delete", json!({"versions": before.versions})).await?;
     let tenant = transaction.tenant();
-    for customer in store::delete(&mut transaction, before.id).await? {
+    let (way_back, customers) = deletions::delete_package(&mut transaction, before.id).await?;
+    for customer in customers {
         transaction.changed(&Change::Customer { tenant, customer: customer.to_string() }).await?;
     }
+    transaction.changed(&Change::Directory { tenant }).await?;
     transaction.commit().await?;
-    Ok(data(before))
+    deleted(&before, &json!(way_back))
 }
 
 /// Gives the package up, with or without a replacement.

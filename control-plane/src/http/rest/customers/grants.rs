@@ -10,14 +10,14 @@ use crate::domain::access;
 use crate::domain::customer::Grant;
 use crate::domain::id::CustomerId;
 use crate::error::ApiError;
-use crate::http::envelope::{Paging, created, data, whole_list};
+use crate::http::envelope::{Paging, created, data, deleted, whole_list};
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
 use crate::http::path::Path;
 use crate::http::rest::{id, package};
 use crate::state::State;
 use crate::store::grants::{self as store, GrantFields};
-use crate::store::{TenantTransaction, packages};
+use crate::store::{TenantTransaction, deletions, packages};
 
 /// A grant as an operator wrote it, its package still a name.
 struct Wanted {
@@ -180,10 +180,10 @@ pub(crate) async fn delete(
     let mut transaction = operator.begin(&state).await?;
     let customer = lock(&mut transaction, &customer).await?;
     let grant = one(&mut transaction, customer.id, &grant).await?;
-    store::delete(&mut transaction, grant.id).await?;
+    let way_back = deletions::delete_grants(&mut transaction, &[grant.id]).await?;
     changed(&mut transaction, customer.id, "grant.delete", json!({"grant": grant})).await?;
     transaction.commit().await?;
-    Ok(data(grant))
+    deleted(&grant, &json!(way_back.first().map(|(_, way_back)| way_back)))
 }
 
 /// Takes all grants on a package away.

@@ -14,14 +14,14 @@ use crate::clock::now;
 use crate::domain::customer::Customer;
 use crate::domain::id::CustomerId;
 use crate::error::ApiError;
-use crate::http::envelope::{Paging, data, data_with};
+use crate::http::envelope::{Paging, data, data_with, deleted};
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
 use crate::http::path::Path;
 use crate::http::rest::id;
 use crate::state::State;
-use crate::store::TenantTransaction;
 use crate::store::customers::{self as store, CustomerFields};
+use crate::store::{TenantTransaction, deletions};
 
 /// Notes that a customer's rights changed: for the database's readers, for the edges, for the audit trail.
 async fn changed(
@@ -164,9 +164,9 @@ pub(crate) async fn delete(
     let mut transaction = operator.begin(&state).await?;
     let before = lock(&mut transaction, &customer).await?;
     changed(&mut transaction, before.id, "customer.delete", json!({"name": before.name})).await?;
-    store::delete(&mut transaction, before.id).await?;
+    let way_back = deletions::delete_customer(&mut transaction, before.id).await?;
     transaction.commit().await?;
-    Ok(data(before.as_of(now())))
+    deleted(&before.as_of(now()), &json!(way_back))
 }
 
 pub(crate) async fn show_by_external(
