@@ -70,6 +70,8 @@ id! {
     TokenId = "tok_id_";
     /// A grant.
     GrantId = "grant_";
+    /// A collection.
+    CollectionId = "coll_";
     /// A package.
     PackageId = "pkg_";
     /// A version of a package.
@@ -78,6 +80,12 @@ id! {
     JobId = "task_";
     /// A deletion that may be undone.
     DeletionId = "del_";
+}
+
+impl From<CollectionId> for cargoman_licence::CollectionId {
+    fn from(id: CollectionId) -> Self {
+        Self(id.to_string())
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! A tenant: one isolated registry.
 
-use cargoman_edge_protocol::{Source, TenantId};
+use std::collections::BTreeMap;
+
+use cargoman_composer::stability::Stability;
+use cargoman_edge_protocol::{Message, Messages, Source, Template, TenantId};
+use cargoman_licence::{Lapsed, TenantPolicy};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -28,12 +32,65 @@ fn display<S: serde::Serializer>(id: &TenantId, serializer: S) -> Result<S::Ok, 
     serializer.collect_str(&format_args!("ten_{id}"))
 }
 
-/// Choices of a tenant. Every field has a default, so that an older row reads well.
+/// Choices of a tenant. Every field has a default, so that an older row reads well; a newer one too, for what this program does
+/// not know is not its business.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct Settings {
     /// Whether metadata shows where the source lies.
     pub source: Source,
+    /// Used where neither grant nor customer names a stability; without it `stable`.
+    pub minimum_stability: Option<Stability>,
+    /// What is left to those who lapsed.
+    pub lapsed: LapsedChoices,
+    /// Where customers renew.
+    pub renew_url: Option<String>,
+    /// Words to customers, by occasion; only those that are not the default ones.
+    pub messages: BTreeMap<Message, Template>,
+    /// Guards operators from themselves.
+    pub brake: Brake,
+}
+
+/// What is left to those who lapsed, by how it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LapsedChoices {
+    /// To suspended customers, and of suspended grants.
+    pub suspended: Lapsed,
+    /// To customers whose time is over.
+    pub expired: Lapsed,
+}
+
+/// How much one operator may take away in an hour without being asked once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Brake {
+    /// Customers who lose something; null: as many as he likes.
+    pub customers_per_hour: Option<u32>,
+}
+
+impl Default for Brake {
+    fn default() -> Self {
+        Self { customers_per_hour: Some(1000) }
+    }
+}
+
+impl Settings {
+    /// The part that decides who sees what.
+    #[must_use]
+    pub fn policy(&self) -> TenantPolicy {
+        TenantPolicy {
+            minimum_stability: self.minimum_stability,
+            lapsed_suspended: self.lapsed.suspended,
+            lapsed_expired: self.lapsed.expired,
+        }
+    }
+
+    /// The part that customers read.
+    #[must_use]
+    pub fn words(&self) -> Messages {
+        Messages { renew_url: self.renew_url.clone(), templates: self.messages.clone() }
+    }
 }
 
 /// A vendor of the tenant, as the API shows it.

@@ -6,14 +6,14 @@ use cargoman_credential::Digest;
 use cargoman_edge_protocol::{
     Abandoned, Access, Dist, Package, PastReference, Revision, Tenant, TenantId, Vendor, Version,
 };
-use cargoman_licence::{Customer, CustomerStatus, Grant, GrantStatus, PackageGlob, Target, TenantPolicy, Token};
+use cargoman_licence::TenantPolicy;
 use serde_json::Value;
 use sqlx::types::Json;
 use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::domain;
-use crate::domain::id::{CustomerId, GrantId, TokenId};
+use crate::store::licence_facts::Facts;
 use crate::store::{StoreError, System};
 
 /// A fact with its revision, or only the news that the reader's revision still holds.
@@ -61,8 +61,8 @@ impl System {
                 suspended,
                 vendors,
                 source: settings.source,
-                policy: TenantPolicy::default(),
-                messages: cargoman_edge_protocol::Messages::default(),
+                policy: settings.policy(),
+                messages: settings.words(),
             },
         )))
     }
@@ -97,78 +97,15 @@ impl System {
         digest: Digest,
         known: Option<Revision>,
     ) -> Result<Option<Fact<Access>>, StoreError> {
-        let row = sqlx::query!(
-            "select t.id, t.last_four, t.scope, t.package_scopes, t.expires_at, t.revoked_at
-                  , c.id as customer_id, c.name, c.status, c.status_reason, c.expires_at as customer_expires_at
-                  , c.minimum_stability, c.revision
-             from token t join customer c on c.tenant_id = t.tenant_id and c.id = t.customer_id
-             where t.tenant_id = $1 and t.digest = $2",
-            tenant.0,
-            digest.to_hex()
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let revision = Revision(row.revision);
+        let mut connection = self.pool.acquire().await?;
+        let mut facts = Facts::of(&mut connection, tenant);
+        let Some(token) = facts.token_of_digest(digest).await? else { return Ok(None) };
+        let revision = token.revision;
         if known == Some(revision) {
             return Ok(Some(Fact::Unchanged));
         }
-        let globs = row.package_scopes.iter().map(|glob| PackageGlob::parse(glob)).collect::<Result<_, _>>();
-        let token = Token {
-            id: TokenId(row.id).to_string(),
-            last_four: row.last_four,
-            scope: domain::access::scope(&row.scope).map_err(|error| StoreError::inconsistent("token", error))?,
-            package_scopes: globs.map_err(|error| StoreError::inconsistent("token", error))?,
-            expires_at: row.expires_at,
-            revoked_at: row.revoked_at,
-        };
-        let status = match row.status.as_str() {
-            "active" => CustomerStatus::Active,
-            "suspended" => CustomerStatus::Suspended { reason: row.status_reason },
-            _ => CustomerStatus::Expired,
-        };
-        let customer = Customer {
-            id: CustomerId(row.customer_id).to_string(),
-            name: row.name,
-            status,
-            expires_at: row.customer_expires_at,
-            minimum_stability: stability(row.minimum_stability.as_deref(), "customer")?,
-            lapsed_at: None,
-            frozen: None,
-            source_shown: None,
-        };
-        let grants = self.edge_grants(tenant, row.customer_id).await?;
-        Ok(Some(Fact::Found(revision, Access { token, customer, grants, policy: TenantPolicy::default() })))
-    }
-
-    async fn edge_grants(&self, tenant: TenantId, customer: Uuid) -> Result<Vec<Grant>, StoreError> {
-        let rows = sqlx::query!(
-            "select g.id, p.name, g.version_constraint, g.minimum_stability, g.updates_until
-             from access_grant g join package p on p.tenant_id = g.tenant_id and p.id = g.package_id
-             where g.tenant_id = $1 and g.customer_id = $2 order by g.created_at, g.id",
-            tenant.0,
-            customer
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(Grant {
-                    id: GrantId(row.id).to_string(),
-                    target: Target::Package(
-                        row.name.parse().map_err(|error| StoreError::inconsistent("package", error))?,
-                    ),
-                    constraint: row
-                        .version_constraint
-                        .parse()
-                        .map_err(|error| StoreError::inconsistent("access_grant", error))?,
-                    minimum_stability: stability(row.minimum_stability.as_deref(), "access_grant")?,
-                    updates_until: row.updates_until,
-                    status: GrantStatus::Active,
-                    external_id: None,
-                })
-            })
-            .collect()
+        let access = facts.with_customer(token, TenantPolicy::default()).await?;
+        Ok(access.map(|access| Fact::Found(revision, access)))
     }
 
     /// One package with all its versions, newest first.
@@ -270,11 +207,4 @@ fn dist(sha256: &str, sha1: String, size: i64) -> Result<Dist, StoreError> {
         sha1,
         size: u64::try_from(size).map_err(|error| StoreError::inconsistent("dist", error))?,
     })
-}
-
-fn stability(
-    text: Option<&str>,
-    table: &'static str,
-) -> Result<Option<cargoman_composer::stability::Stability>, StoreError> {
-    text.map(str::parse).transpose().map_err(|error| StoreError::inconsistent(table, error))
 }

@@ -18,6 +18,7 @@ pub mod grants;
 pub mod idempotency;
 pub mod installs;
 pub mod jobs;
+pub mod licence_facts;
 pub mod packages;
 pub mod publish;
 pub mod tenants;
