@@ -8,3 +8,4 @@ pub mod job;
 pub mod package;
 pub mod tenant;
 pub mod text;
+pub mod words;

@@ -10,7 +10,7 @@ use axum::routing::{get, post, put};
 use crate::error::ApiError;
 use crate::http::fields::MOST_BODY;
 use crate::http::operator::Root;
-use crate::http::rest::{customers, deletions, me, packages, settings, sync, tasks, tenants, vendors};
+use crate::http::rest::{customers, deletions, explain, me, packages, settings, sync, tasks, tenants, vendors};
 use crate::http::{edge, idempotency, request_id};
 use crate::state::State;
 
@@ -59,6 +59,7 @@ fn tenant_wide() -> Router<State> {
         .route("/vendors/{vendor}", put(vendors::put))
         .route("/tasks", get(tasks::list))
         .route("/tasks/{id}", get(tasks::show))
+        .route("/explain", get(explain::show))
         .route("/deletions", get(deletions::list))
         .route("/deletions/{id}/restore", post(deletions::restore))
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod customers;
 pub(crate) mod deletions;
+pub(crate) mod explain;
 pub(crate) mod me;
 pub(crate) mod packages;
 pub(crate) mod settings;
