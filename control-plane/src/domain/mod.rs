@@ -1,6 +1,7 @@
 //! The words of the product as types, and the rules that need neither database nor network.
 
 pub mod access;
+pub mod collection;
 pub mod customer;
 pub mod deletion;
 pub mod id;

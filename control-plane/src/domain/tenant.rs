@@ -8,6 +8,9 @@ use cargoman_licence::{Lapsed, TenantPolicy};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::access::WordError;
+use crate::domain::text::line;
+
 /// A tenant as the API shows it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Tenant {
@@ -93,6 +96,43 @@ impl Settings {
     }
 }
 
+/// Whether metadata shows where the source lies.
+///
+/// # Errors
+/// When it is another word.
+pub fn source(text: &str) -> Result<Source, WordError> {
+    match text {
+        "hide" => Ok(Source::Hide),
+        "show" => Ok(Source::Show),
+        _ => Err(WordError("must be hide or show".to_owned())),
+    }
+}
+
+/// What is left after a lapse.
+///
+/// # Errors
+/// When it is another word.
+pub fn lapsed(text: &str) -> Result<Lapsed, WordError> {
+    match text {
+        "forbid" => Ok(Lapsed::Forbid),
+        "keep-metadata" => Ok(Lapsed::KeepMetadata),
+        "keep" => Ok(Lapsed::Keep),
+        _ => Err(WordError("must be forbid, keep-metadata or keep".to_owned())),
+    }
+}
+
+/// The address of a page, as written.
+///
+/// # Errors
+/// When a browser could not open it.
+pub fn web_address(text: &str) -> Result<String, WordError> {
+    let wrong = || WordError("must be the address of a page, https://… or http://…".to_owned());
+    let text = line(text, 500).map_err(|error| WordError(error.to_string()))?;
+    let url = url::Url::parse(&text).map_err(|_| wrong())?;
+    let good = matches!(url.scheme(), "http" | "https") && url.host().is_some() && !text.contains(char::is_whitespace);
+    if good { Ok(text) } else { Err(wrong()) }
+}
+
 /// A vendor of the tenant, as the API shows it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Vendor {
@@ -102,4 +142,45 @@ pub struct Vendor {
     pub exclusive: bool,
     /// Names under it that install from packagist.org.
     pub public_names: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn rows_of_other_releases_read_well() {
+        for (row, expected) in [
+            (json!({}), Settings::default()),
+            (json!({"source": "show"}), Settings { source: Source::Show, ..Settings::default() }),
+            (json!({"brake": {}, "lapsed": {}, "of_a_later_release": 1}), Settings::default()),
+            (
+                json!({"brake": {"customers_per_hour": null}}),
+                Settings { brake: Brake { customers_per_hour: None }, ..Settings::default() },
+            ),
+        ] {
+            let read: Settings = serde_json::from_value(row.clone()).unwrap();
+            assert_eq!(read, expected, "{row}");
+            let again = serde_json::from_value(serde_json::to_value(&read).unwrap()).unwrap();
+            assert_eq!(read, again, "{row}");
+        }
+    }
+
+    #[test]
+    fn web_addresses() {
+        for (text, good) in [
+            ("https://acme.example/renew?from=composer", true),
+            (" http://localhost:8080 ", true),
+            ("acme.example/renew", false),
+            ("javascript:alert(1)", false),
+            ("mailto:a@acme.example", false),
+            ("https://", false),
+            ("https://acme.example/a b", false),
+            ("", false),
+        ] {
+            assert_eq!(web_address(text).is_ok(), good, "{text}");
+        }
+    }
 }

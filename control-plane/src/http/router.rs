@@ -10,7 +10,7 @@ use axum::routing::{get, post, put};
 use crate::error::ApiError;
 use crate::http::fields::MOST_BODY;
 use crate::http::operator::Root;
-use crate::http::rest::{customers, deletions, explain, me, packages, settings, sync, tasks, tenants, vendors};
+use crate::http::rest::{collections, customers, deletions, explain, me, packages, settings, sync, tasks, tenants, vendors};
 use crate::http::{edge, idempotency, request_id};
 use crate::state::State;
 
@@ -55,6 +55,8 @@ fn tenant_wide() -> Router<State> {
         .route("/tenants/{id}/suspend", post(tenants::suspend))
         .route("/tenants/{id}/reactivate", post(tenants::reactivate))
         .route("/settings", get(settings::show).patch(settings::patch))
+        .route("/collections", get(collections::list).post(collections::create))
+        .route("/collections/{slug}", get(collections::show).patch(collections::patch).delete(collections::delete))
         .route("/vendors", get(vendors::list))
         .route("/vendors/{vendor}", put(vendors::put))
         .route("/tasks", get(tasks::list))

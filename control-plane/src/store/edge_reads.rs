@@ -4,7 +4,8 @@
 use cargoman_composer::version::Version as NormalizedVersion;
 use cargoman_credential::Digest;
 use cargoman_edge_protocol::{
-    Abandoned, Access, Dist, Package, PastReference, Revision, Tenant, TenantId, Vendor, Version,
+    Abandoned, Access, Collection, Directory, Dist, Package, PastReference, Revision, Source, Tenant, TenantId, Vendor,
+    Version,
 };
 use cargoman_licence::TenantPolicy;
 use serde_json::Value;
@@ -13,6 +14,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::domain;
+use crate::domain::id::CollectionId;
 use crate::store::licence_facts::Facts;
 use crate::store::{StoreError, System};
 
@@ -119,7 +121,7 @@ impl System {
         known: Option<Revision>,
     ) -> Result<Option<Fact<Package>>, StoreError> {
         let row = sqlx::query!(
-            "select id, abandoned, replacement, repository_url, revision from package where tenant_id = $1 and name = $2",
+            "select id, abandoned, replacement, repository_url, source, revision from package where tenant_id = $1 and name = $2",
             tenant.0,
             name.as_str()
         )
@@ -134,16 +136,57 @@ impl System {
             name: name.clone(),
             abandoned: row.abandoned.then_some(Abandoned { replacement: row.replacement }),
             source_url: row.repository_url,
-            source: None,
+            source: row.source.as_deref().map(source).transpose()?,
             versions: self.edge_versions(tenant, row.id).await?,
         };
         Ok(Some(Fact::Found(revision, package)))
     }
 
+    /// One collection.
+    ///
+    /// # Errors
+    /// When the database refuses or holds what it should not.
+    pub async fn edge_collection(
+        &self,
+        tenant: TenantId,
+        id: CollectionId,
+        known: Option<Revision>,
+    ) -> Result<Option<Fact<Collection>>, StoreError> {
+        let row =
+            sqlx::query_scalar!("select revision from collection where tenant_id = $1 and id = $2", tenant.0, id.0);
+        let Some(revision) = row.fetch_optional(&self.pool).await?.map(Revision) else { return Ok(None) };
+        if known == Some(revision) {
+            return Ok(Some(Fact::Unchanged));
+        }
+        let mut connection = self.pool.acquire().await?;
+        let collection = Facts::of(&mut connection, tenant).collection(id).await?;
+        Ok(collection.map(|collection| Fact::Found(revision, collection)))
+    }
+
+    /// The names of all packages.
+    ///
+    /// # Errors
+    /// When the database refuses or holds what it should not.
+    pub async fn edge_directory(
+        &self,
+        tenant: TenantId,
+        known: Option<Revision>,
+    ) -> Result<Option<Fact<Directory>>, StoreError> {
+        let row = sqlx::query_scalar!("select directory_revision from tenant where id = $1", tenant.0);
+        let Some(revision) = row.fetch_optional(&self.pool).await?.map(Revision) else { return Ok(None) };
+        if known == Some(revision) {
+            return Ok(Some(Fact::Unchanged));
+        }
+        let mut connection = self.pool.acquire().await?;
+        let packages = Facts::of(&mut connection, tenant).directory().await?;
+        Ok(Some(Fact::Found(revision, Directory { packages })))
+    }
+
     async fn edge_versions(&self, tenant: TenantId, package: Uuid) -> Result<Vec<Version>, StoreError> {
         let mut past = self.edge_past_references(tenant, package).await?;
         let rows = sqlx::query!(
-            r#"select v.id, v.normalized, v.aliases, v.yanked_at, v.reference, v.metadata as "metadata: Json<serde_json::Map<String, Value>>"
+            r#"select v.id, v.normalized, v.aliases, v.yanked_at, v.taken_down_at, v.taken_down_reason, v.deprecated_at, v.replacement
+                  , v.reference, v.metadata as "metadata: Json<serde_json::Map<String, Value>>"
                   , r.published_at, d.sha256, d.sha1, d.size
              from version v
              join version_reference r on r.tenant_id = v.tenant_id and r.version_id = v.id and r.reference = v.reference
@@ -161,8 +204,8 @@ impl System {
                 aliases: row.aliases.iter().map(|alias| NormalizedVersion::from_normalized(alias)).collect(),
                 published_at: row.published_at,
                 yanked: row.yanked_at.is_some(),
-                taken_down: None,
-                deprecated: None,
+                taken_down: row.taken_down_at.map(|_| row.taken_down_reason.unwrap_or_default()),
+                deprecated: row.deprecated_at.map(|_| Abandoned { replacement: row.replacement }),
                 reference: row.reference,
                 dist: dist(&row.sha256, row.sha1, row.size)?,
                 metadata: row.metadata.0,
@@ -207,4 +250,8 @@ fn dist(sha256: &str, sha1: String, size: i64) -> Result<Dist, StoreError> {
         sha1,
         size: u64::try_from(size).map_err(|error| StoreError::inconsistent("dist", error))?,
     })
+}
+
+fn source(text: &str) -> Result<Source, StoreError> {
+    domain::tenant::source(text).map_err(|error| StoreError::inconsistent("package", error))
 }

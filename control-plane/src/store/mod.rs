@@ -10,6 +10,7 @@ mod migrate;
 mod transaction;
 
 pub mod access_losses;
+pub mod collections;
 pub mod customers;
 pub mod deletions;
 pub mod dists;

@@ -219,3 +219,15 @@ pub async fn touch(transaction: &mut TenantTransaction) -> Result<(), StoreError
         .await?;
     Ok(())
 }
+
+/// A package came or went: edges read anew which there are.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn directory_changed(transaction: &mut TenantTransaction) -> Result<(), StoreError> {
+    let tenant = transaction.tenant();
+    sqlx::query!("update tenant set directory_revision = nextval('revision') where id = $1", tenant.0)
+        .execute(transaction.connection())
+        .await?;
+    transaction.changed(&Change::Directory { tenant }).await
+}

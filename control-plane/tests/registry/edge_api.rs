@@ -16,13 +16,13 @@ async fn read(registry: &Registry, keys: Vec<KnownKey>) -> Vec<Answer> {
     serde_json::from_value::<ReadReply>(answer.body).unwrap().answers
 }
 
-async fn ask(registry: &Registry, key: &Key, revision: Option<Revision>) -> Answer {
+pub(crate) async fn ask(registry: &Registry, key: &Key, revision: Option<Revision>) -> Answer {
     let mut answers = read(registry, vec![KnownKey { key: key.clone(), revision }]).await;
     assert_eq!(answers.len(), 1);
     answers.remove(0)
 }
 
-async fn found(registry: &Registry, key: &Key) -> (Revision, Entry) {
+pub(crate) async fn found(registry: &Registry, key: &Key) -> (Revision, Entry) {
     match ask(registry, key, None).await {
         Answer::Found { revision, entry } => {
             assert!(matches!(ask(registry, key, Some(revision)).await, Answer::Unchanged), "{key:?}");
@@ -32,37 +32,37 @@ async fn found(registry: &Registry, key: &Key) -> (Revision, Entry) {
     }
 }
 
-async fn access(registry: &Registry, key: &Key) -> (Revision, Access) {
+pub(crate) async fn access(registry: &Registry, key: &Key) -> (Revision, Access) {
     match found(registry, key).await {
         (revision, Entry::Access(access)) => (revision, access),
         other => panic!("{other:?}"),
     }
 }
 
-async fn package(registry: &Registry, name: &str) -> (Revision, Package) {
+pub(crate) async fn package(registry: &Registry, name: &str) -> (Revision, Package) {
     match found(registry, &package_key(registry, name)).await {
         (revision, Entry::Package(package)) => (revision, package),
         other => panic!("{other:?}"),
     }
 }
 
-async fn tenant(registry: &Registry) -> (Revision, Tenant) {
+pub(crate) async fn tenant(registry: &Registry) -> (Revision, Tenant) {
     match found(registry, &host_key("any.example")).await {
         (revision, Entry::Host(Host::Tenant(tenant))) => (revision, tenant),
         other => panic!("{other:?}"),
     }
 }
 
-fn package_key(registry: &Registry, name: &str) -> Key {
+pub(crate) fn package_key(registry: &Registry, name: &str) -> Key {
     Key::Package { tenant: registry.tenant, name: PackageName::parse(name).unwrap() }
 }
 
-fn host_key(host: &str) -> Key {
+pub(crate) fn host_key(host: &str) -> Key {
     Key::Host { host: host.to_owned() }
 }
 
 /// A customer and the key of his token.
-async fn customer(registry: &Registry) -> (String, Key) {
+pub(crate) async fn customer(registry: &Registry) -> (String, Key) {
     let made = registry.post("/customers", json!({"name": "a"})).await.status(201);
     let key = Key::Access { tenant: registry.tenant, digest: Digest::of(made.text("token").as_bytes()) };
     (made.text("id"), key)

@@ -3,15 +3,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod edge_api;
+mod edge_licences;
 mod fixture;
 mod jobs;
+mod licence_facts;
 mod migrations;
+mod rest_collections;
 mod rest_customers;
 mod rest_deletions;
 mod rest_grants;
 mod rest_hostile;
 mod rest_idempotency;
 mod rest_packages;
+mod rest_settings;
 mod rest_tenants;
 mod rest_tokens;
 mod routes;

@@ -7,11 +7,23 @@ use crate::routes;
 
 /// Everything that tells rows apart, of every table: equal before and after means that nothing was written.
 fn everything(registry: &Registry) -> String {
-    ["customer", "token", "access_grant", "package", "version", "vendor", "tenant", "job", "audit", "outbox"]
-        .map(|table| {
-            registry.sql(&format!("select coalesce(md5(string_agg(t::text, ',' order by t::text)), '') from {table} t"))
-        })
-        .join(",")
+    [
+        "customer",
+        "token",
+        "access_grant",
+        "package",
+        "version",
+        "vendor",
+        "collection",
+        "tenant",
+        "job",
+        "audit",
+        "outbox",
+    ]
+    .map(|table| {
+        registry.sql(&format!("select coalesce(md5(string_agg(t::text, ',' order by t::text)), '') from {table} t"))
+    })
+    .join(",")
 }
 
 /// Text fields of every write, and the rest of a body that would be taken.
@@ -38,6 +50,12 @@ fn text_fields(customer: &str) -> Vec<(&'static str, String, Value, &'static str
         ("POST", "/packages".into(), json!({"repository_url": "/a.git", "name": "a/b"}), "type"),
         ("POST", "/packages/acme/pay/abandon".into(), json!({}), "replacement"),
         ("PATCH", "/settings".into(), json!({}), "source"),
+        ("PATCH", "/settings".into(), json!({}), "minimum_stability"),
+        ("PATCH", "/settings".into(), json!({}), "renew_url"),
+        ("POST", "/collections".into(), json!({}), "name"),
+        ("POST", "/collections".into(), json!({"name": "a"}), "slug"),
+        ("POST", "/collections".into(), json!({"name": "a"}), "constraint"),
+        ("POST", "/collections".into(), json!({"name": "a"}), "minimum_stability"),
         ("POST", "/tenants".into(), json!({}), "slug"),
         ("POST", "/tenants".into(), json!({"slug": "t"}), "name"),
     ]
@@ -98,6 +116,8 @@ async fn no_path_and_no_query_makes_it_stumble() {
             format!("/packages/{odd}/{odd}"),
             format!("/packages/acme/{odd}/versions"),
             format!("/tasks/{odd}"),
+            format!("/collections/{odd}"),
+            format!("/collections?q={odd}"),
             format!("/tenants/{odd}"),
             format!("/customers?q={odd}"),
             format!("/packages?q={odd}"),

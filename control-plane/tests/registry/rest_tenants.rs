@@ -1,4 +1,4 @@
-//! `/tenants`, `/settings`, `/vendors`, `/tasks`, `/me`, health; and how a call names its tenant.
+//! `/tenants`, `/vendors`, `/tasks`, `/me`, health; and how a call names its tenant.
 
 use serde_json::{Value, json};
 
@@ -60,23 +60,6 @@ async fn how_a_call_names_its_tenant() {
     // The edge's credential opens nothing by itself.
     let bare = registry.bare("GET", "/api/v1/customers").header("x-cargoman-edge", EDGE);
     bare.header("x-cargoman-edge-tenant", id).send().await.error(401, "UNAUTHORIZED", &[]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn settings() {
-    let registry = Registry::new().await;
-    assert_eq!(registry.get("/settings").await.status(200).data(), &json!({"source": "hide"}));
-    assert_eq!(
-        registry.patch("/settings", json!({"source": "show"})).await.status(200).data(),
-        &json!({"source": "show"})
-    );
-    assert_eq!(registry.patch("/settings", json!({})).await.status(200).data(), &json!({"source": "show"}));
-    assert_eq!(registry.patch("/settings", json!({"source": null})).await.data(), &json!({"source": "hide"}));
-    registry.patch("/settings", json!({"source": "x", "sauce": 1})).await.error(
-        422,
-        "VALIDATION_ERROR",
-        &["source", "sauce"],
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

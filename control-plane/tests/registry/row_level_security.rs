@@ -57,6 +57,8 @@ async fn a_query_without_a_predicate_sees_one_tenant() {
         call("PUT", "/vendors/acme").json(&json!({})).send().await.status(200);
         let package = registry.call("POST", "/packages").tenant(tenant);
         package.json(&json!({"repository_url": "/a.git", "name": "acme/pay"})).send().await.status(201);
+        let collection = registry.call("POST", "/collections").tenant(tenant);
+        collection.json(&json!({"name": "Suite", "packages": ["acme/*"]})).send().await.status(201);
         let grant = registry.call("POST", &format!("/customers/{customer}/packages")).tenant(tenant);
         grant.json(&json!({"package": "acme/pay"})).send().await.status(201);
     }
@@ -81,6 +83,10 @@ async fn a_query_without_a_predicate_sees_one_tenant() {
         // Nor can it write into another's, or move a row there.
         let other = registry.sql(&format!("select id from tenant where id <> '{tenant}'"));
         for write in [
+            format!(
+                "insert into collection (tenant_id, id, slug, name, packages) values ('{other}', '{other}', 'x', 'x', '{{}}')"
+            ),
+            format!("update collection set tenant_id = '{other}'"),
             format!("insert into vendor (tenant_id, name, exclusive) values ('{other}', 'x', true)"),
             format!("update vendor set tenant_id = '{other}'"),
             format!("insert into audit (tenant_id, actor, action, subject) values ('{other}', 'a', 'b', 'c')"),
@@ -177,6 +183,9 @@ fn writes(customer: &str, token: &str, grant: &str, tenant: &str) -> Vec<(&'stat
         ("POST", package("/unyank/1.0.0"), json!({}), true),
         ("PUT", "/vendors/acme".into(), json!({"exclusive": false}), true),
         ("PATCH", "/settings".into(), json!({"source": "show"}), true),
+        ("POST", "/collections".into(), json!({"name": "Suite", "packages": ["acme/pay"]}), true),
+        ("PATCH", "/collections/suite".into(), json!({"packages": ["acme/*"]}), true),
+        ("DELETE", "/collections/suite".into(), json!({}), true),
         ("PATCH", format!("/tenants/{tenant}"), named, false),
         ("POST", format!("/tenants/{tenant}/suspend"), json!({}), true),
         ("POST", format!("/tenants/{tenant}/reactivate"), json!({}), true),

@@ -39,8 +39,11 @@ async fn answer(state: &State, KnownKey { key, revision }: KnownKey) -> Result<A
         Key::Host { host } => answer_host(state, &host, revision).await?,
         Key::Access { tenant, digest } => of(system.edge_access(tenant, digest, revision).await?, Entry::Access),
         Key::Package { tenant, name } => of(system.edge_package(tenant, &name, revision).await?, Entry::Package),
-        // Filled with the collections themselves.
-        Key::Collection { .. } | Key::Directory { .. } => Answer::Absent,
+        Key::Collection { tenant, collection } => match collection.0.parse() {
+            Ok(id) => of(system.edge_collection(tenant, id, revision).await?, Entry::Collection),
+            Err(_) => Answer::Absent,
+        },
+        Key::Directory { tenant } => of(system.edge_directory(tenant, revision).await?, Entry::Directory),
     })
 }
 

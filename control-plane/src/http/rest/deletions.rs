@@ -17,7 +17,7 @@ use crate::http::path::Path;
 use crate::http::rest::{id, package_name};
 use crate::state::State;
 use crate::store::deletions::{self as store, RestoreError, Wanted};
-use crate::store::{TenantTransaction, customers, grants, packages};
+use crate::store::{TenantTransaction, customers, grants, packages, tenants};
 
 impl From<RestoreError> for ApiError {
     fn from(error: RestoreError) -> Self {
@@ -96,7 +96,7 @@ async fn undo(state: &State, operator: &Operator, fields: Fields, wanted: Wanted
     if deletion.kind == DeletionKind::Package {
         let name = name_of(&deletion)?;
         transaction.changed(&Change::Package { tenant, name }).await?;
-        transaction.changed(&Change::Directory { tenant }).await?;
+        tenants::directory_changed(&mut transaction).await?;
     }
     let skipped: Vec<_> = restored.skipped.iter().map(|skipped| skipped.grant).collect();
     let subject = if deletion.kind == DeletionKind::Package { &deletion.name } else { &deletion.subject };

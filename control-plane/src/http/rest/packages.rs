@@ -110,6 +110,7 @@ pub(crate) async fn create(
     if !fork {
         claim_vendor(&mut transaction, &name).await?;
     }
+    tenants::directory_changed(&mut transaction).await?;
     let task = jobs::enqueue(&mut transaction, SYNC_PACKAGE, id).await?;
     changed(&mut transaction, id, &name, "package.create", json!({"repository_url": url})).await?;
     let package = store::find(&mut transaction, &name).await?.ok_or(ApiError::NotFound("package"))?;
@@ -184,7 +185,7 @@ pub(crate) async fn delete(
     for customer in customers {
         transaction.changed(&Change::Customer { tenant, customer: customer.to_string() }).await?;
     }
-    transaction.changed(&Change::Directory { tenant }).await?;
+    tenants::directory_changed(&mut transaction).await?;
     transaction.commit().await?;
     deleted(&before, &json!(way_back))
 }

@@ -1,16 +1,20 @@
-//! `/settings`: a tenant's choices.
+//! `/settings`: a tenant's choices. PATCH merges deeply: what is not mentioned stays, `null` brings the default back.
 
 use axum::extract::State as FromState;
 use axum::response::Response;
-use cargoman_edge_protocol::Source;
-use serde_json::{Value, json};
+use cargoman_edge_protocol::{Message, Template};
+use serde_json::json;
 
+use crate::domain::tenant::{Settings, lapsed, source, web_address};
 use crate::error::ApiError;
 use crate::http::envelope::data;
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
 use crate::state::State;
 use crate::store::tenants;
+
+/// The brake can be set to this at most; beyond it it is no brake, and `null` says so.
+const MOST_CUSTOMERS_PER_HOUR: i64 = 1_000_000;
 
 pub(crate) async fn show(FromState(state): FromState<State>, operator: Operator) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
@@ -20,27 +24,76 @@ pub(crate) async fn show(FromState(state): FromState<State>, operator: Operator)
 pub(crate) async fn patch(
     FromState(state): FromState<State>,
     operator: Operator,
-    mut fields: Fields,
+    fields: Fields,
 ) -> Result<Response, ApiError> {
-    let source = fields.string("source", |text| match text {
-        "hide" => Ok(Source::Hide),
-        "show" => Ok(Source::Show),
-        _ => Err("must be hide or show"),
-    });
-    fields.finish()?;
     let mut transaction = operator.begin(&state).await?;
     // Locks the tenant: of two changes at once neither undoes the other.
     tenants::touch(&mut transaction).await?;
-    let mut settings = tenants::settings(&mut transaction).await?;
-    match source {
-        Patch::Absent => {}
-        Patch::Clear => settings.source = Source::default(),
-        Patch::Set(value) => settings.source = value,
-    }
-    tenants::set_settings(&mut transaction, &settings).await?;
+    let before = tenants::settings(&mut transaction).await?;
+    let after = merge(fields, before.clone())?;
+    tenants::set_settings(&mut transaction, &after).await?;
     super::tenants::changed(&mut transaction).await?;
-    let detail: Value = json!({"settings": settings});
-    transaction.audit("settings.update", "settings", detail).await?;
+    transaction.audit("settings.update", "settings", json!({"before": before, "settings": after})).await?;
     transaction.commit().await?;
-    Ok(data(settings))
+    Ok(data(after))
+}
+
+fn merge(mut fields: Fields, mut settings: Settings) -> Result<Settings, ApiError> {
+    put(&mut settings.source, fields.string("source", source));
+    let stability = fields.string("minimum_stability", str::parse);
+    settings.minimum_stability = stability.over(settings.minimum_stability);
+    settings.renew_url = fields.string("renew_url", web_address).over(settings.renew_url.take());
+    inside(&mut fields, "lapsed", &mut settings.lapsed, |fields, choices| {
+        put(&mut choices.suspended, fields.string("suspended", lapsed));
+        put(&mut choices.expired, fields.string("expired", lapsed));
+    })?;
+    inside(&mut fields, "messages", &mut settings.messages, |fields, templates| {
+        for message in Message::ALL {
+            match fields.string(message.as_str(), Template::parse) {
+                Patch::Absent => {}
+                Patch::Clear => drop(templates.remove(&message)),
+                Patch::Set(template) => drop(templates.insert(message, template)),
+            }
+        }
+    })?;
+    inside(&mut fields, "brake", &mut settings.brake, |fields, brake| {
+        // Here null is a value: no brake.
+        if fields.has("customers_per_hour") {
+            let number = fields.number("customers_per_hour", 1, MOST_CUSTOMERS_PER_HOUR);
+            brake.customers_per_hour = number.and_then(|number| u32::try_from(number).ok());
+        }
+    })?;
+    fields.finish()?;
+    Ok(settings)
+}
+
+/// Sets what is given; cleared, it is as in a new tenant.
+fn put<T: Default>(value: &mut T, patch: Patch<T>) {
+    match patch {
+        Patch::Absent => {}
+        Patch::Clear => *value = T::default(),
+        Patch::Set(given) => *value = given,
+    }
+}
+
+/// Merges the object `name` field by field. What is wrong in it is noted in `fields`.
+fn inside<T: Default>(
+    fields: &mut Fields,
+    name: &str,
+    value: &mut T,
+    merge: impl FnOnce(&mut Fields, &mut T),
+) -> Result<(), ApiError> {
+    let object = match fields.any(name) {
+        Patch::Absent => return Ok(()),
+        Patch::Clear => {
+            *value = T::default();
+            return Ok(());
+        }
+        Patch::Set(object) => object,
+    };
+    let merged = Fields::nested(name, object).and_then(|mut inner| {
+        merge(&mut inner, value);
+        inner.finish()
+    });
+    merged.or_else(|error| fields.absorb(error))
 }

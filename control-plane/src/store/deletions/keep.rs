@@ -129,9 +129,6 @@ pub async fn delete_package(
     sqlx::query!("delete from package where tenant_id = $1 and id = $2", tenant, id.0)
         .execute(transaction.connection())
         .await?;
-    sqlx::query!("update tenant set directory_revision = nextval('revision') where id = $1", tenant)
-        .execute(transaction.connection())
-        .await?;
     let way_back = WayBack { id: deletion, restorable_until: restorable_until(deleted_at) };
     Ok((way_back, customers.into_iter().map(CustomerId).collect()))
 }

@@ -51,7 +51,7 @@ pub async fn restore(transaction: &mut TenantTransaction, deletion: &Deletion) -
         for table in ["version", "version_reference", "git_ref"] {
             put_back(transaction, id, table).await?;
         }
-        renew_directory(transaction, id).await?;
+        renew_package(transaction, id).await?;
     }
     lock_targets(transaction, id).await?;
     if deletion.kind == DeletionKind::Customer {
@@ -113,8 +113,8 @@ async fn put_back_grants(
     Ok(())
 }
 
-/// There is a package more: for the list of all names, and for whoever knew this one before.
-async fn renew_directory(transaction: &mut TenantTransaction, deletion: DeletionId) -> Result<(), StoreError> {
+/// Whoever knew the package before reads it again.
+async fn renew_package(transaction: &mut TenantTransaction, deletion: DeletionId) -> Result<(), StoreError> {
     let tenant = transaction.tenant().0;
     sqlx::query!(
         "update package set revision = nextval('revision')
@@ -124,9 +124,6 @@ async fn renew_directory(transaction: &mut TenantTransaction, deletion: Deletion
     )
     .execute(transaction.connection())
     .await?;
-    sqlx::query!("update tenant set directory_revision = nextval('revision') where id = $1", tenant)
-        .execute(transaction.connection())
-        .await?;
     Ok(())
 }
 
