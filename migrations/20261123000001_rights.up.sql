@@ -21,6 +21,7 @@ create table collection (
 );
 comment on column collection.packages is 'names and patterns such as acme/*';
 
+-- Suspension, end and freeze stand beside each other, so that lifting one brings back what was before.
 alter table customer
     add column suspended_at timestamptz
   , add column suspended_reason text
@@ -28,6 +29,12 @@ alter table customer
   , add column may_publish text[] not null default '{}'
   , add column source text
   , add constraint customer_source_known check (source in ('hide', 'show'));
+-- An owner who is no superuser would see no row.
+alter table customer no force row level security;
+update customer set suspended_at = updated_at, suspended_reason = status_reason where status = 'suspended';
+update customer set expires_at = least(coalesce(expires_at, updated_at), updated_at) where status = 'expired';
+alter table customer force row level security;
+alter table customer drop column status, drop column status_reason;
 comment on column customer.frozen is 'what he is held at; null while he is not frozen';
 comment on column customer.may_publish is 'patterns of packages that his developer tokens may upload to';
 comment on column customer.source is 'whether his metadata shows where the source lies; null: as the package, then the tenant says';

@@ -45,3 +45,14 @@ pub fn scope(text: &str) -> Result<Scope, WordError> {
 pub fn package_glob(text: &str) -> Result<PackageGlob, WordError> {
     PackageGlob::parse(text).map_err(|error| WordError(error.to_string()))
 }
+
+/// Whether metadata shows where the source lies, in its one spelling.
+///
+/// # Errors
+/// When it is neither `hide` nor `show`.
+pub fn source(text: &str) -> Result<String, WordError> {
+    match text {
+        "hide" | "show" => Ok(text.to_owned()),
+        _ => Err(WordError("must be `hide` or `show`; null for what the package, then the registry says".to_owned())),
+    }
+}

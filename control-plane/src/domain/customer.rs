@@ -1,12 +1,14 @@
-//! A customer and what he was given, as the API shows them.
+//! A customer and his tokens, as the API shows them.
 
+use cargoman_licence::EffectiveStatus;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::domain::id::{CustomerId, GrantId, TokenId};
+use crate::domain::id::{CustomerId, TokenId};
 
-/// A customer.
+/// A customer. Suspension, end and freeze stand beside each other; which of them is in force is a matter of the instant: see
+/// [`as_of`](Self::as_of).
 #[derive(Debug, Clone, Serialize)]
 pub struct Customer {
     /// Id.
@@ -17,14 +19,21 @@ pub struct Customer {
     pub email: Option<String>,
     /// His id in the vendor's shop.
     pub external_id: Option<String>,
-    /// `active`, `suspended` or `expired`; expired too once `expires_at` has passed.
-    pub status: String,
-    /// Why.
-    pub status_reason: Option<String>,
+    /// Since when he is suspended.
+    pub suspended_at: Option<DateTime<Utc>>,
+    /// Why he is suspended.
+    #[serde(rename = "status_reason")]
+    pub suspended_reason: Option<String>,
     /// From then on he counts as expired.
     pub expires_at: Option<DateTime<Utc>>,
+    /// Since when he is held at a list of versions.
+    pub frozen_at: Option<DateTime<Utc>>,
     /// Used where a grant names none.
     pub minimum_stability: Option<String>,
+    /// Patterns of the packages that his developer tokens may upload to.
+    pub may_publish: Vec<String>,
+    /// `hide` or `show`: whether his metadata shows where the source lies; without it as the package, then the tenant says.
+    pub source: Option<String>,
     /// Whatever the vendor keeps beside him.
     pub metadata: Option<Value>,
     /// When he was made.
@@ -33,14 +42,33 @@ pub struct Customer {
     pub updated_at: DateTime<Utc>,
 }
 
+/// A customer as the API shows him at an instant.
+#[derive(Debug, Clone, Serialize)]
+pub struct CustomerAt {
+    /// The customer.
+    #[serde(flatten)]
+    pub customer: Customer,
+    /// Which of his states is in force: `suspended`, else `expired`, else `frozen`, else `active`.
+    pub status: EffectiveStatus,
+}
+
 impl Customer {
-    /// Shows `expired` once the time has come: it acts by itself at that instant.
+    /// Which of his states is in force at `now`.
     #[must_use]
-    pub fn as_of(mut self, now: DateTime<Utc>) -> Self {
-        if self.status == "active" && self.expires_at.is_some_and(|at| at <= now) {
-            "expired".clone_into(&mut self.status);
+    pub fn status(&self, now: DateTime<Utc>) -> EffectiveStatus {
+        match self {
+            Self { suspended_at: Some(_), .. } => EffectiveStatus::Suspended,
+            Self { expires_at: Some(at), .. } if *at <= now => EffectiveStatus::Expired,
+            Self { frozen_at: Some(_), .. } => EffectiveStatus::Frozen,
+            _ => EffectiveStatus::Active,
         }
-        self
+    }
+
+    /// The customer with the state in force at `now`: an end acts by itself at its instant.
+    #[must_use]
+    pub fn as_of(self, now: DateTime<Utc>) -> CustomerAt {
+        let status = self.status(now);
+        CustomerAt { customer: self, status }
     }
 }
 
@@ -65,19 +93,50 @@ pub struct Token {
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
-/// What a customer may see of one package.
-#[derive(Debug, Clone, Serialize)]
-pub struct Grant {
-    /// Id.
-    pub id: GrantId,
-    /// Name of the package.
-    pub package: String,
-    /// Which versions, as the operator wrote it.
-    pub constraint: String,
-    /// The least stable version shown.
-    pub minimum_stability: Option<String>,
-    /// Versions published up to this instant.
-    pub updates_until: Option<DateTime<Utc>>,
-    /// When it was given.
-    pub created_at: DateTime<Utc>,
+#[cfg(test)]
+mod tests {
+    use cargoman_licence::{CustomerStatus, Freeze};
+
+    use super::*;
+
+    /// The registry shows the state that the rule book acts upon, for every combination.
+    #[test]
+    fn the_status_shown_is_the_one_in_force() {
+        let now: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
+        let hour = chrono::Duration::hours(1);
+        for suspended in [false, true] {
+            for expires_at in [None, Some(now - hour), Some(now), Some(now + hour)] {
+                for frozen in [false, true] {
+                    let customer = Customer {
+                        id: CustomerId::default(),
+                        name: String::new(),
+                        email: None,
+                        external_id: None,
+                        suspended_at: suspended.then_some(now),
+                        suspended_reason: None,
+                        expires_at,
+                        frozen_at: frozen.then_some(now),
+                        minimum_stability: None,
+                        may_publish: Vec::new(),
+                        source: None,
+                        metadata: None,
+                        created_at: now,
+                        updated_at: now,
+                    };
+                    let active = CustomerStatus::Active;
+                    let rights = cargoman_licence::Customer {
+                        id: String::new(),
+                        name: String::new(),
+                        status: if suspended { CustomerStatus::Suspended { reason: None } } else { active },
+                        expires_at,
+                        minimum_stability: None,
+                        lapsed_at: None,
+                        frozen: frozen.then(|| Freeze::new(now)),
+                        source_shown: None,
+                    };
+                    assert_eq!(customer.status(now), rights.effective(now), "{suspended} {expires_at:?} {frozen}");
+                }
+            }
+        }
+    }
 }

@@ -4,6 +4,8 @@ pub mod access;
 pub mod collection;
 pub mod customer;
 pub mod deletion;
+pub mod freeze;
+pub mod grant;
 pub mod id;
 pub mod job;
 pub mod package;

@@ -51,9 +51,10 @@ impl Watch {
     /// When the database refuses or holds what it should not.
     pub async fn begin(
         transaction: &mut TenantTransaction,
-        concerned: Concerned,
+        concerned: impl Into<Concerned>,
         consent: Consent,
     ) -> Result<Self, ApiError> {
+        let concerned = concerned.into();
         let settings = tenants::settings(transaction).await?;
         if !consent.dry_run && settings.brake.customers_per_hour.is_none() {
             return Ok(Self { consent, before: None });
@@ -65,6 +66,21 @@ impl Watch {
         let names = concerned.packages(&world, &directory);
         load(transaction, &mut world, names).await?;
         Ok(Self { consent, before: Some(Before { concerned, settings, directory, world }) })
+    }
+
+    /// The same for a write that can only give: it is looked at in a dry run alone.
+    ///
+    /// # Errors
+    /// When the database refuses or holds what it should not.
+    pub async fn begin_gain(
+        transaction: &mut TenantTransaction,
+        concerned: impl Into<Concerned>,
+        consent: Consent,
+    ) -> Result<Self, ApiError> {
+        match consent.dry_run {
+            true => Self::begin(transaction, concerned, consent).await,
+            false => Ok(Self { consent, before: None }),
+        }
     }
 
     /// Looks again. In a dry run the effect, and the transaction must be dropped; otherwise the brake is applied, and the
@@ -89,7 +105,19 @@ impl Watch {
     }
 }
 
+impl From<CustomerId> for Concerned {
+    fn from(customer: CustomerId) -> Self {
+        Self::Customers(vec![customer])
+    }
+}
+
 impl Concerned {
+    /// For a write that turns out to take nothing from anyone.
+    #[must_use]
+    pub const fn no_one() -> Self {
+        Self::Customers(Vec::new())
+    }
+
     async fn customers(&self, transaction: &mut TenantTransaction) -> Result<Vec<CustomerId>, ApiError> {
         let mut facts = transaction.facts();
         Ok(match self {

@@ -104,6 +104,11 @@ impl Fields {
         self.map.contains_key(name)
     }
 
+    /// Whether a field is given and not null.
+    pub(crate) fn is_set(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// Any JSON.
     pub(crate) fn any(&mut self, name: &str) -> Patch<Value> {
         match self.map.shift_remove(name) {

@@ -10,7 +10,9 @@ use axum::routing::{get, post, put};
 use crate::error::ApiError;
 use crate::http::fields::MOST_BODY;
 use crate::http::operator::Root;
-use crate::http::rest::{collections, customers, deletions, explain, me, packages, settings, sync, tasks, tenants, vendors};
+use crate::http::rest::{
+    collections, customers, deletions, explain, me, packages, preview, settings, sync, tasks, tenants, vendors,
+};
 use crate::http::{edge, idempotency, request_id};
 use crate::state::State;
 
@@ -67,7 +69,7 @@ fn tenant_wide() -> Router<State> {
 }
 
 fn customer() -> Router<State> {
-    use customers::{grants, status, tokens};
+    use customers::{freeze, grants, status, tokens};
     Router::new()
         .route("/customers", get(customers::list).post(customers::create))
         .route("/customers/by-external/{external_id}", get(customers::show_by_external).put(customers::put_by_external))
@@ -76,14 +78,20 @@ fn customer() -> Router<State> {
         .route("/customers/{id}/suspend", post(status::suspend))
         .route("/customers/{id}/reactivate", post(status::reactivate))
         .route("/customers/{id}/expire", post(status::expire))
+        .route("/customers/{id}/freeze", get(freeze::show).post(freeze::freeze))
         .route("/customers/{id}/tokens", get(tokens::list).post(tokens::create))
         .route("/customers/{id}/tokens/{token}", get(tokens::show).delete(tokens::revoke))
         .route("/customers/{id}/tokens/{token}/rotate", post(tokens::rotate))
         .route("/customers/{id}/token/regenerate", post(tokens::regenerate))
         .route("/customers/{id}/token", axum::routing::delete(tokens::revoke_all))
-        .route("/customers/{id}/packages", get(grants::list).post(grants::add).put(grants::replace))
-        .route("/customers/{id}/packages/{vendor}/{name}", axum::routing::delete(grants::delete_package))
-        .route("/customers/{id}/grants/{grant}", get(grants::show).patch(grants::patch).delete(grants::delete))
+        .route("/customers/{id}/packages", get(grants::list).post(grants::add).put(grants::replace::replace))
+        .route("/customers/{id}/packages/preview", post(preview::grants))
+        .route("/customers/{id}/packages/{vendor}/{name}", axum::routing::delete(grants::take::of_package))
+        .route("/customers/{id}/collections/{slug}", axum::routing::delete(grants::take::of_collection))
+        .route("/customers/{id}/grants/{grant}", get(grants::show).patch(grants::patch).delete(grants::take::one_grant))
+        .route("/customers/{id}/grants/{grant}/suspend", post(grants::status::suspend))
+        .route("/customers/{id}/grants/{grant}/reactivate", post(grants::status::reactivate))
+        .route("/customers/{id}/grants/by-external/{external_id}", put(grants::external::put))
         .route("/customers/{id}/grants/{grant}/restore", post(deletions::restore_grant))
 }
 

@@ -1,7 +1,9 @@
 //! Customers.
 
+use cargoman_licence::Freeze;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::domain::customer::Customer;
@@ -13,10 +15,13 @@ struct Row {
     name: String,
     email: Option<String>,
     external_id: Option<String>,
-    status: String,
-    status_reason: Option<String>,
+    suspended_at: Option<DateTime<Utc>>,
+    suspended_reason: Option<String>,
     expires_at: Option<DateTime<Utc>>,
+    frozen_at: Option<DateTime<Utc>>,
     minimum_stability: Option<String>,
+    may_publish: Vec<String>,
+    source: Option<String>,
     metadata: Option<Value>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -29,10 +34,13 @@ impl From<Row> for Customer {
             name: row.name,
             email: row.email,
             external_id: row.external_id,
-            status: row.status,
-            status_reason: row.status_reason,
+            suspended_at: row.suspended_at,
+            suspended_reason: row.suspended_reason,
             expires_at: row.expires_at,
+            frozen_at: row.frozen_at,
             minimum_stability: row.minimum_stability,
+            may_publish: row.may_publish,
+            source: row.source,
             metadata: row.metadata,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -53,6 +61,10 @@ pub struct CustomerFields {
     pub expires_at: Option<DateTime<Utc>>,
     /// Used where a grant names none.
     pub minimum_stability: Option<String>,
+    /// Patterns of the packages that his developer tokens may upload to.
+    pub may_publish: Vec<String>,
+    /// `hide` or `show`: whether his metadata shows where the source lies.
+    pub source: Option<String>,
     /// Whatever the vendor keeps beside him.
     pub metadata: Option<Value>,
 }
@@ -66,24 +78,25 @@ pub async fn insert(
     fields: &CustomerFields,
 ) -> Result<Option<Customer>, StoreError> {
     let tenant = transaction.tenant().0;
-    let row = sqlx::query_as!(
-        Row,
-        "insert into customer (tenant_id, id, name, email, external_id, expires_at, minimum_stability, metadata)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)
-         on conflict (tenant_id, external_id) do nothing
-         returning id, name, email, external_id, status, status_reason, expires_at, minimum_stability, metadata, created_at, updated_at",
+    let id = CustomerId::new();
+    let made = sqlx::query!(
+        "insert into customer (tenant_id, id, name, email, external_id, expires_at, minimum_stability, may_publish, source, metadata)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         on conflict (tenant_id, external_id) do nothing",
         tenant,
-        CustomerId::new().0,
+        id.0,
         fields.name,
         fields.email,
         fields.external_id,
         fields.expires_at,
         fields.minimum_stability,
+        &fields.may_publish,
+        fields.source,
         fields.metadata
     )
-    .fetch_optional(transaction.connection())
+    .execute(transaction.connection())
     .await?;
-    Ok(row.map(Into::into))
+    if made.rows_affected() == 0 { Ok(None) } else { find(transaction, id).await }
 }
 
 /// The customer.
@@ -94,7 +107,9 @@ pub async fn find(transaction: &mut TenantTransaction, id: CustomerId) -> Result
     let tenant = transaction.tenant().0;
     let row = sqlx::query_as!(
         Row,
-        "select id, name, email, external_id, status, status_reason, expires_at, minimum_stability, metadata, created_at, updated_at
+        "select id, name, email, external_id, suspended_at, suspended_reason, expires_at
+              , (frozen ->> 'since')::timestamptz as frozen_at
+              , minimum_stability, may_publish, source, metadata, created_at, updated_at
          from customer where tenant_id = $1 and id = $2",
         tenant,
         id.0
@@ -110,16 +125,11 @@ pub async fn find(transaction: &mut TenantTransaction, id: CustomerId) -> Result
 /// When the database refuses.
 pub async fn lock(transaction: &mut TenantTransaction, id: CustomerId) -> Result<Option<Customer>, StoreError> {
     let tenant = transaction.tenant().0;
-    let row = sqlx::query_as!(
-        Row,
-        "select id, name, email, external_id, status, status_reason, expires_at, minimum_stability, metadata, created_at, updated_at
-         from customer where tenant_id = $1 and id = $2 for update",
-        tenant,
-        id.0
-    )
-    .fetch_optional(transaction.connection())
-    .await?;
-    Ok(row.map(Into::into))
+    // What is read afterwards is as of the lock, not as of the time before waiting for it.
+    sqlx::query!("select id from customer where tenant_id = $1 and id = $2 for update", tenant, id.0)
+        .fetch_optional(transaction.connection())
+        .await?;
+    find(transaction, id).await
 }
 
 /// The customer with that id in the vendor's shop.
@@ -131,16 +141,14 @@ pub async fn find_by_external_id(
     external_id: &str,
 ) -> Result<Option<Customer>, StoreError> {
     let tenant = transaction.tenant().0;
-    let row = sqlx::query_as!(
-        Row,
-        "select id, name, email, external_id, status, status_reason, expires_at, minimum_stability, metadata, created_at, updated_at
-         from customer where tenant_id = $1 and external_id = $2",
-        tenant,
-        external_id
-    )
-    .fetch_optional(transaction.connection())
-    .await?;
-    Ok(row.map(Into::into))
+    let id =
+        sqlx::query_scalar!("select id from customer where tenant_id = $1 and external_id = $2", tenant, external_id)
+            .fetch_optional(transaction.connection())
+            .await?;
+    match id {
+        Some(id) => find(transaction, CustomerId(id)).await,
+        None => Ok(None),
+    }
 }
 
 /// The customer with that id in the vendor's shop, locked against other writers until the end of the transaction.
@@ -152,19 +160,21 @@ pub async fn lock_by_external_id(
     external_id: &str,
 ) -> Result<Option<Customer>, StoreError> {
     let tenant = transaction.tenant().0;
-    let row = sqlx::query_as!(
-        Row,
-        "select id, name, email, external_id, status, status_reason, expires_at, minimum_stability, metadata, created_at, updated_at
-         from customer where tenant_id = $1 and external_id = $2 for update",
+    let id = sqlx::query_scalar!(
+        "select id from customer where tenant_id = $1 and external_id = $2 for update",
         tenant,
         external_id
     )
     .fetch_optional(transaction.connection())
     .await?;
-    Ok(row.map(Into::into))
+    match id {
+        Some(id) => find(transaction, CustomerId(id)).await,
+        None => Ok(None),
+    }
 }
 
-/// Customers by name, narrowed by status and by a part of name, e-mail or external id; and how many there are.
+/// Customers by name, narrowed by the status in force at `now` and by a part of name, e-mail or external id; and how many
+/// there are.
 ///
 /// # Errors
 /// When the database refuses.
@@ -178,10 +188,13 @@ pub async fn list(
     let tenant = transaction.tenant().0;
     let rows = sqlx::query_as!(
         Row,
-        "select id, name, email, external_id, status, status_reason, expires_at, minimum_stability, metadata, created_at, updated_at
+        "select id, name, email, external_id, suspended_at, suspended_reason, expires_at
+              , (frozen ->> 'since')::timestamptz as frozen_at
+              , minimum_stability, may_publish, source, metadata, created_at, updated_at
          from customer
          where tenant_id = $1
-           and ($2::text is null or $2 = case when status = 'active' and expires_at <= $4 then 'expired' else status end)
+           and ($2::text is null or $2 = case when suspended_at is not null then 'suspended' when expires_at <= $4 then 'expired'
+                                              when frozen is not null then 'frozen' else 'active' end)
            and ($3::text is null or position(lower($3) in lower(concat_ws(' ', name, email, external_id))) > 0)
          order by name, id limit $5 offset $6",
         tenant,
@@ -196,7 +209,8 @@ pub async fn list(
     let total = sqlx::query_scalar!(
         r#"select count(*) as "count!" from customer
          where tenant_id = $1
-           and ($2::text is null or $2 = case when status = 'active' and expires_at <= $4 then 'expired' else status end)
+           and ($2::text is null or $2 = case when suspended_at is not null then 'suspended' when expires_at <= $4 then 'expired'
+                                              when frozen is not null then 'frozen' else 'active' end)
            and ($3::text is null or position(lower($3) in lower(concat_ws(' ', name, email, external_id))) > 0)"#,
         tenant,
         status,
@@ -216,14 +230,12 @@ pub async fn update(
     transaction: &mut TenantTransaction,
     id: CustomerId,
     fields: &CustomerFields,
-) -> Result<Customer, StoreError> {
+) -> Result<(), StoreError> {
     let tenant = transaction.tenant().0;
-    let row = sqlx::query_as!(
-        Row,
-        "update customer set name = $3, email = $4, external_id = $5, expires_at = $6, minimum_stability = $7, metadata = $8
-              , updated_at = now(), revision = nextval('revision')
-         where tenant_id = $1 and id = $2
-         returning id, name, email, external_id, status, status_reason, expires_at, minimum_stability, metadata, created_at, updated_at",
+    sqlx::query!(
+        "update customer set name = $3, email = $4, external_id = $5, expires_at = $6, minimum_stability = $7, may_publish = $8
+              , source = $9, metadata = $10, updated_at = now(), revision = nextval('revision')
+         where tenant_id = $1 and id = $2",
         tenant,
         id.0,
         fields.name,
@@ -231,39 +243,94 @@ pub async fn update(
         fields.external_id,
         fields.expires_at,
         fields.minimum_stability,
+        &fields.may_publish,
+        fields.source,
         fields.metadata
     )
-    .fetch_one(transaction.connection())
+    .execute(transaction.connection())
     .await?;
-    Ok(row.into())
+    Ok(())
 }
 
-/// Sets a customer's status.
+/// Suspends a customer, or with none for `at` lifts the suspension.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn set_status(
+pub async fn set_suspended(
     transaction: &mut TenantTransaction,
     id: CustomerId,
-    status: &str,
+    at: Option<DateTime<Utc>>,
     reason: Option<&str>,
-    expires_at: Option<DateTime<Utc>>,
-) -> Result<Customer, StoreError> {
+) -> Result<(), StoreError> {
     let tenant = transaction.tenant().0;
-    let row = sqlx::query_as!(
-        Row,
-        "update customer set status = $3, status_reason = $4, expires_at = $5, updated_at = now(), revision = nextval('revision')
-         where tenant_id = $1 and id = $2
-         returning id, name, email, external_id, status, status_reason, expires_at, minimum_stability, metadata, created_at, updated_at",
+    sqlx::query!(
+        "update customer set suspended_at = $3, suspended_reason = $4, updated_at = now(), revision = nextval('revision')
+         where tenant_id = $1 and id = $2",
         tenant,
         id.0,
-        status,
-        reason,
-        expires_at
+        at,
+        reason
     )
-    .fetch_one(transaction.connection())
+    .execute(transaction.connection())
     .await?;
-    Ok(row.into())
+    Ok(())
+}
+
+/// Sets the end of a customer's time, or with none takes it away.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn set_end(
+    transaction: &mut TenantTransaction,
+    id: CustomerId,
+    at: Option<DateTime<Utc>>,
+) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    sqlx::query!(
+        "update customer set expires_at = $3, updated_at = now(), revision = nextval('revision')
+         where tenant_id = $1 and id = $2",
+        tenant,
+        id.0,
+        at
+    )
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}
+
+/// Holds a customer at a list of versions, or with none lets go of him.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn set_frozen(
+    transaction: &mut TenantTransaction,
+    id: CustomerId,
+    freeze: Option<&Freeze>,
+) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    sqlx::query!(
+        "update customer set frozen = $3, updated_at = now(), revision = nextval('revision')
+         where tenant_id = $1 and id = $2",
+        tenant,
+        id.0,
+        freeze.map(Json) as Option<Json<&Freeze>>
+    )
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}
+
+/// What a customer is held at; none while he is not frozen.
+///
+/// # Errors
+/// When the database refuses or holds what it should not.
+pub async fn frozen(transaction: &mut TenantTransaction, id: CustomerId) -> Result<Option<Freeze>, StoreError> {
+    let tenant = transaction.tenant().0;
+    let row = sqlx::query!("select frozen from customer where tenant_id = $1 and id = $2", tenant, id.0)
+        .fetch_optional(transaction.connection())
+        .await?;
+    let frozen = row.and_then(|row| row.frozen);
+    frozen.map(serde_json::from_value).transpose().map_err(|error| StoreError::inconsistent("customer", error))
 }
 
 /// Gives a customer a new revision: his tokens or grants changed.

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use crate::clock::now;
 use crate::domain::deletion::{Deletion, DeletionKind, Skipped};
 use crate::domain::id::{CustomerId, GrantId};
+use crate::effect::{Concerned, Consent, Watch};
 use crate::error::ApiError;
+use crate::http::consent::close;
 use crate::http::envelope::{Paging, data};
 use crate::http::fields::Fields;
 use crate::http::operator::Operator;
@@ -50,44 +52,56 @@ pub(crate) async fn restore(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(deletion): Path<String>,
+    consent: Consent,
     fields: Fields,
 ) -> Result<Response, ApiError> {
-    undo(&state, &operator, fields, Wanted::Deletion(id(&deletion, "deletion")?)).await
+    undo(&state, &operator, consent, fields, Wanted::Deletion(id(&deletion, "deletion")?)).await
 }
 
 pub(crate) async fn restore_customer(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(customer): Path<String>,
+    consent: Consent,
     fields: Fields,
 ) -> Result<Response, ApiError> {
-    undo(&state, &operator, fields, Wanted::Customer(id(&customer, "deletion")?)).await
+    undo(&state, &operator, consent, fields, Wanted::Customer(id(&customer, "deletion")?)).await
 }
 
 pub(crate) async fn restore_grant(
     FromState(state): FromState<State>,
     operator: Operator,
     Path((customer, grant)): Path<(String, String)>,
+    consent: Consent,
     fields: Fields,
 ) -> Result<Response, ApiError> {
-    undo(&state, &operator, fields, Wanted::Grant(id(&customer, "deletion")?, id(&grant, "deletion")?)).await
+    undo(&state, &operator, consent, fields, Wanted::Grant(id(&customer, "deletion")?, id(&grant, "deletion")?)).await
 }
 
 pub(crate) async fn restore_package(
     FromState(state): FromState<State>,
     operator: Operator,
     Path((vendor, name)): Path<(String, String)>,
+    consent: Consent,
     fields: Fields,
 ) -> Result<Response, ApiError> {
     let name = package_name(&vendor, &name)?;
-    undo(&state, &operator, fields, Wanted::Package(name.as_str())).await
+    undo(&state, &operator, consent, fields, Wanted::Package(name.as_str())).await
 }
 
 /// Undoes a deletion and answers what is there again, and which grants did not come along.
-async fn undo(state: &State, operator: &Operator, fields: Fields, wanted: Wanted<'_>) -> Result<Response, ApiError> {
+async fn undo(
+    state: &State,
+    operator: &Operator,
+    consent: Consent,
+    fields: Fields,
+    wanted: Wanted<'_>,
+) -> Result<Response, ApiError> {
     fields.finish()?;
     let mut transaction = operator.begin(state).await?;
     let deletion = store::lock(&mut transaction, wanted).await?.ok_or(ApiError::NotFound("deletion"))?;
+    let concerned = concerned(&mut transaction, &deletion).await?;
+    let watch = Watch::begin_gain(&mut transaction, concerned, consent).await?;
     let restored = store::restore(&mut transaction, &deletion).await?;
     let tenant = transaction.tenant();
     for customer in &restored.customers {
@@ -103,8 +117,17 @@ async fn undo(state: &State, operator: &Operator, fields: Fields, wanted: Wanted
     let detail = json!({"deletion": deletion.id, "name": deletion.name, "skipped": skipped});
     transaction.audit(&format!("{}.restore", deletion.kind.as_str()), subject, detail).await?;
     let body = shown(&mut transaction, &deletion, &restored.customers, &restored.skipped).await?;
-    transaction.commit().await?;
-    Ok(data(body))
+    close(watch, transaction, data(body)).await
+}
+
+/// Who may gain something.
+async fn concerned(transaction: &mut TenantTransaction, deletion: &Deletion) -> Result<Concerned, ApiError> {
+    Ok(match deletion.kind {
+        DeletionKind::Package => Concerned::Package(name_of(deletion)?),
+        DeletionKind::Customer | DeletionKind::Grant => {
+            Concerned::Customers(store::customers(transaction, deletion.id).await?)
+        }
+    })
 }
 
 /// What came back, as its own address shows it, and beside it what did not.

@@ -6,6 +6,7 @@ pub(crate) mod deletions;
 pub(crate) mod explain;
 pub(crate) mod me;
 pub(crate) mod packages;
+pub(crate) mod preview;
 pub(crate) mod settings;
 pub(crate) mod sync;
 pub(crate) mod tasks;

@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 use crate::clock::now;
 use crate::domain::id::PackageId;
 use crate::domain::job::SYNC_PACKAGE;
+use crate::effect::{Concerned, Consent, Watch};
 use crate::error::ApiError;
 use crate::git::protocol::Failed;
 use crate::git::url::{RepositoryUrl, UrlError};
+use crate::http::consent::close;
 use crate::http::envelope::{Paging, data, data_with, deleted, whole_list};
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
@@ -176,9 +178,11 @@ pub(crate) async fn delete(
     FromState(state): FromState<State>,
     operator: Operator,
     Path((vendor, name)): Path<(String, String)>,
+    consent: Consent,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
     let (name, before) = lock_package(&mut transaction, &vendor, &name).await?;
+    let watch = Watch::begin(&mut transaction, Concerned::Package(name.clone()), consent).await?;
     changed(&mut transaction, before.id, &name, "package.delete", json!({"versions": before.versions})).await?;
     let tenant = transaction.tenant();
     let (way_back, customers) = deletions::delete_package(&mut transaction, before.id).await?;
@@ -186,8 +190,7 @@ pub(crate) async fn delete(
         transaction.changed(&Change::Customer { tenant, customer: customer.to_string() }).await?;
     }
     tenants::directory_changed(&mut transaction).await?;
-    transaction.commit().await?;
-    deleted(&before, &json!(way_back))
+    close(watch, transaction, deleted(&before, &json!(way_back))?).await
 }
 
 /// Gives the package up, with or without a replacement.

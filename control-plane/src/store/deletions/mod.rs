@@ -99,6 +99,23 @@ pub async fn lock(transaction: &mut TenantTransaction, wanted: Wanted<'_>) -> Re
     row.map(Row::read).transpose()
 }
 
+/// The customers whose grants a deletion keeps, whether or not they are there.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn customers(transaction: &mut TenantTransaction, id: DeletionId) -> Result<Vec<CustomerId>, StoreError> {
+    let tenant = transaction.tenant().0;
+    let customers = sqlx::query_scalar!(
+        r#"select distinct (g->>'customer_id')::uuid as "customer!" from deletion d, json_array_elements(d.content->'access_grant') g
+           where d.tenant_id = $1 and d.id = $2 order by 1"#,
+        tenant,
+        id.0
+    )
+    .fetch_all(transaction.connection())
+    .await?;
+    Ok(customers.into_iter().map(CustomerId).collect())
+}
+
 impl System {
     /// Forgets what can no longer be undone, in every tenant; how many deletions there were.
     ///

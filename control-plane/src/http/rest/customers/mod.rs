@@ -1,5 +1,6 @@
 //! `/customers`: who may read, and what.
 
+pub(crate) mod freeze;
 pub(crate) mod grants;
 pub(crate) mod status;
 pub(crate) mod tokens;
@@ -11,9 +12,12 @@ use cargoman_edge_protocol::Change;
 use serde_json::{Value, json};
 
 use crate::clock::now;
+use crate::domain::access;
 use crate::domain::customer::Customer;
 use crate::domain::id::CustomerId;
+use crate::effect::{Concerned, Consent, Watch};
 use crate::error::ApiError;
+use crate::http::consent::close;
 use crate::http::envelope::{Paging, data, data_with, deleted};
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
@@ -22,6 +26,8 @@ use crate::http::rest::id;
 use crate::state::State;
 use crate::store::customers::{self as store, CustomerFields};
 use crate::store::{TenantTransaction, deletions};
+
+const STATUSES: [&str; 4] = ["active", "frozen", "expired", "suspended"];
 
 /// Notes that a customer's rights changed: for the database's readers, for the edges, for the audit trail.
 async fn changed(
@@ -46,6 +52,11 @@ async fn find(transaction: &mut TenantTransaction, text: &str) -> Result<Custome
 async fn lock(transaction: &mut TenantTransaction, text: &str) -> Result<Customer, ApiError> {
     let id: CustomerId = id(text, "customer")?;
     store::lock(transaction, id).await?.ok_or(ApiError::NotFound("customer"))
+}
+
+/// The customer after the change.
+async fn again(transaction: &mut TenantTransaction, id: CustomerId) -> Result<Customer, ApiError> {
+    store::find(transaction, id).await?.ok_or(ApiError::NotFound("customer"))
 }
 
 fn another_has_it() -> ApiError {
@@ -75,8 +86,20 @@ fn read(fields: &mut Fields, before: Option<&Customer>) -> CustomerFields {
         external_id: fields.line("external_id", 255).over(before.and_then(|b| b.external_id.clone())),
         expires_at: fields.instant("expires_at").over(before.and_then(|b| b.expires_at)),
         minimum_stability: fields.stability("minimum_stability").over(before.and_then(|b| b.minimum_stability.clone())),
+        may_publish: match fields.has("may_publish") {
+            true => may_publish(fields),
+            false => before.map(|b| b.may_publish.clone()).unwrap_or_default(),
+        },
+        source: fields.string("source", access::source).over(before.and_then(|b| b.source.clone())),
         metadata: metadata.over(before.and_then(|b| b.metadata.clone())),
     }
+}
+
+/// Patterns of the packages that his developer tokens may upload to; `null` for none.
+fn may_publish(fields: &mut Fields) -> Vec<String> {
+    const MOST: usize = 500;
+    let globs = fields.list("may_publish", MOST, access::package_glob).unwrap_or_default();
+    globs.iter().map(|glob| glob.as_str().to_owned()).collect()
 }
 
 pub(crate) async fn list(
@@ -86,13 +109,13 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let query = paging.query();
     let status = query.get("status").copied();
-    if status.is_some_and(|status| !["active", "suspended", "expired"].contains(&status)) {
-        return Err(ApiError::field("status", "must be one of active, suspended, expired"));
+    if status.is_some_and(|status| !STATUSES.contains(&status)) {
+        return Err(ApiError::field("status", format!("must be one of {}", STATUSES.join(", "))));
     }
     let mut transaction = operator.begin(&state).await?;
     let part = query.get("q").copied();
     let (rows, total) = store::list(&mut transaction, status, part, now(), paging.page()).await?;
-    let rows: Vec<Customer> = rows.into_iter().map(|row| row.as_of(now())).collect();
+    let rows: Vec<_> = rows.into_iter().map(|row| row.as_of(now())).collect();
     Ok(paging.answer(&rows, total))
 }
 
@@ -131,42 +154,48 @@ pub(crate) async fn patch(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(customer): Path<String>,
+    consent: Consent,
     fields: Fields,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
     let before = lock(&mut transaction, &customer).await?;
-    update(transaction, &before, fields).await
+    update(transaction, &before, consent, fields).await
 }
 
 async fn update(
     mut transaction: TenantTransaction,
     before: &Customer,
+    consent: Consent,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
     let wanted = read(&mut fields, Some(before));
     fields.finish()?;
-    let after = store::update(&mut transaction, before.id, &wanted).await.map_err(|error| {
+    let same = wanted.expires_at == before.expires_at && wanted.minimum_stability == before.minimum_stability;
+    let concerned = if same { Concerned::no_one() } else { before.id.into() };
+    let watch = Watch::begin(&mut transaction, concerned, consent).await?;
+    store::update(&mut transaction, before.id, &wanted).await.map_err(|error| {
         match error.is_conflict("customer_external_id_taken") {
             true => another_has_it(),
             false => error.into(),
         }
     })?;
-    changed(&mut transaction, before.id, "customer.update", json!({"name": after.name})).await?;
-    transaction.commit().await?;
-    Ok(data(after.as_of(now())))
+    changed(&mut transaction, before.id, "customer.update", json!({"name": wanted.name})).await?;
+    let after = again(&mut transaction, before.id).await?;
+    close(watch, transaction, data(after.as_of(now()))).await
 }
 
 pub(crate) async fn delete(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(customer): Path<String>,
+    consent: Consent,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
     let before = lock(&mut transaction, &customer).await?;
+    let watch = Watch::begin(&mut transaction, before.id, consent).await?;
     changed(&mut transaction, before.id, "customer.delete", json!({"name": before.name})).await?;
     let way_back = deletions::delete_customer(&mut transaction, before.id).await?;
-    transaction.commit().await?;
-    deleted(&before.as_of(now()), &json!(way_back))
+    close(watch, transaction, deleted(&before.as_of(now()), &json!(way_back))?).await
 }
 
 pub(crate) async fn show_by_external(
@@ -184,6 +213,7 @@ pub(crate) async fn put_by_external(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(external_id): Path<String>,
+    consent: Consent,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
     let external_id =
@@ -196,16 +226,16 @@ pub(crate) async fn put_by_external(
     }
     let mut transaction = operator.begin(&state).await?;
     if let Some(before) = store::lock_by_external_id(&mut transaction, &external_id).await? {
-        return update(transaction, &before, fields).await;
+        return update(transaction, &before, consent, fields).await;
     }
     let mut new = fields.clone();
     let wanted = CustomerFields { external_id: Some(external_id.clone()), ..read(&mut new, None) };
     new.finish()?;
+    let watch = Watch::begin(&mut transaction, Concerned::no_one(), consent).await?;
     if let Some(made) = make(&mut transaction, &wanted).await? {
-        transaction.commit().await?;
-        return Ok(data_with(StatusCode::CREATED, made));
+        return close(watch, transaction, data_with(StatusCode::CREATED, made)).await;
     }
     // Another call made him since we looked.
     let before = store::lock_by_external_id(&mut transaction, &external_id).await?.ok_or_else(another_has_it)?;
-    update(transaction, &before, fields).await
+    update(transaction, &before, consent, fields).await
 }
