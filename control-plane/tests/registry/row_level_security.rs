@@ -212,7 +212,8 @@ async fn every_write_leaves_one_audit_row_and_tells_the_edges() {
     let grant = registry.post(&packages, json!({"package": "acme/pay"})).await.status(201).text("id");
     let table = writes(&customer, &token, &grant, &format!("ten_{}", registry.tenant));
     let paths: Vec<_> = table.iter().map(|(method, path, ..)| ((*method).to_owned(), path.clone())).collect();
-    routes::assert_covered(|method, _| method != "GET", &paths);
+    // A preview is rolled back.
+    routes::assert_covered(|method, path| method != "GET" && !path.ends_with("/preview"), &paths);
     for (method, path, body, told) in table {
         let newest =
             || registry.sql("select 'del_' || replace(id::text, '-', '') from deletion order by id desc limit 1");
