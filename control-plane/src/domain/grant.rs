@@ -102,7 +102,7 @@ impl From<&Grant> for GrantFields {
 pub struct Replacement {
     /// Grants to change: their subscription stays, what it shows does not.
     pub change: Vec<(GrantId, GrantFields)>,
-    /// Grants to give.
+    /// Grants to give, in the order wanted.
     pub give: Vec<GrantFields>,
     /// Grants to take away.
     pub take: Vec<GrantId>,
@@ -122,12 +122,13 @@ pub fn replacement(there: &[Grant], wanted: Vec<GrantFields>) -> Replacement {
     let of_subscriptions: HashMap<_, _> = of_subscriptions.into_iter().map(|at| (&at.1.external_id, at)).collect();
 
     let (mut kept, mut stands) = (HashSet::new(), HashSet::new());
-    let mut outcome = Replacement::default();
-    let (subscriptions, plain): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|one| one.external_id.is_some());
-    for one in subscriptions {
+    let (mut outcome, mut give) = (Replacement::default(), Vec::new());
+    let (subscriptions, plain): (Vec<_>, Vec<_>) =
+        wanted.into_iter().enumerate().partition(|(_, one)| one.external_id.is_some());
+    for (at, one) in subscriptions {
         stands.insert(one.of_no_subscription());
         match of_subscriptions.get(&one.external_id) {
-            None => outcome.give.push(one),
+            None => give.push((at, one)),
             Some((id, before)) => {
                 kept.insert(*id);
                 if *before != one {
@@ -136,15 +137,17 @@ pub fn replacement(there: &[Grant], wanted: Vec<GrantFields>) -> Replacement {
             }
         }
     }
-    for one in plain {
+    for (at, one) in plain {
         if !stands.insert(one.clone()) {
             continue;
         }
         match showing.get(&one).and_then(|ids| ids.iter().find(|id| !kept.contains(*id))) {
             Some(id) => drop(kept.insert(*id)),
-            None => outcome.give.push(one),
+            None => give.push((at, one)),
         }
     }
+    give.sort_unstable_by_key(|(at, _)| *at);
+    outcome.give = give.into_iter().map(|(_, one)| one).collect();
     outcome.take = there.iter().map(|(id, _)| *id).filter(|id| !kept.contains(id)).collect();
     outcome
 }

@@ -109,20 +109,6 @@ pub async fn lock(transaction: &mut TenantTransaction, slug: &str) -> Result<Opt
     Ok(row.map(Into::into))
 }
 
-/// The id of the collection of that slug, which cannot be deleted until the end of the transaction. Others may go on changing
-/// it. Whoever grants it takes this before he locks the customer.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn keep(transaction: &mut TenantTransaction, slug: &str) -> Result<Option<CollectionId>, StoreError> {
-    let tenant = transaction.tenant().0;
-    let id =
-        sqlx::query_scalar!("select id from collection where tenant_id = $1 and slug = $2 for key share", tenant, slug)
-            .fetch_optional(transaction.connection())
-            .await?;
-    Ok(id.map(CollectionId))
-}
-
 /// Collections by name, narrowed to those whose name or slug holds `part`; and how many there are.
 ///
 /// # Errors

@@ -154,6 +154,12 @@ impl Registry {
         self.post("/packages", json!({"repository_url": "/nowhere.git", "name": name})).await.status(201);
     }
 
+    /// Makes a collection without limits, of packages that are there or patterns.
+    pub(crate) async fn collection(&self, slug: &str, packages: &[&str]) {
+        let body = json!({"name": slug, "slug": slug, "packages": packages});
+        self.post("/collections", body).await.status(201);
+    }
+
     /// A transaction as the default tenant.
     pub(crate) async fn begin(&self) -> TenantTransaction {
         TenantTransaction::begin(&self.state.database, self.tenant, Actor::Setup).await.unwrap()

@@ -58,6 +58,87 @@ async fn up_down_up() {
     assert_eq!(schema(&database), up);
 }
 
+/// The way down and up again of the migration that put a customer's states beside each other.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_states_of_customers_survive_both_ways() {
+    let database = empty().await;
+    let sql = |sql: &str| tokio::task::block_in_place(|| database.query(sql));
+    let run = |name: &str, role: &str| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations").join(name);
+        let text = std::fs::read_to_string(file).unwrap();
+        sql(&format!("set role {role}; {text}; reset role"));
+    };
+    // As an owner who is no superuser, whom row level security binds too.
+    sql(
+        "do $$ begin create role plain_owner createrole; exception when duplicate_object or unique_violation then null; end $$",
+    );
+    sql("do $$ begin execute format('alter database %I owner to plain_owner', current_database()); end $$");
+    sql("alter schema public owner to plain_owner");
+    run("20261122000001_registry.up.sql", "none");
+    sql("insert into tenant (id, slug, name) values ('00000000-0000-0000-0000-000000000001', 't', 'T');
+         insert into customer (tenant_id, id, name, status, status_reason, expires_at, updated_at)
+         select '00000000-0000-0000-0000-000000000001', gen_random_uuid(), name, status, reason, expires_at::timestamptz, '2026-02-02 00:00+00'
+         from (values ('active', 'active', null, null), ('ends', 'active', null, '2099-01-01 00:00+00')
+             , ('over', 'active', null, '2026-03-03 00:00+00'), ('suspended', 'suspended', 'unpaid', null)
+             , ('suspended over', 'suspended', null, '2026-01-01 00:00+00'), ('expired', 'expired', null, null)
+             , ('expired early', 'expired', null, '2099-01-01 00:00+00'), ('expired late', 'expired', null, '2026-01-01 00:00+00'))
+         as given (name, status, reason, expires_at)");
+    let day = "to_char(expires_at at time zone 'utc', 'YYYY-MM-DD')";
+    let before = format!("select name, status, status_reason, {day} from customer order by name");
+    let after = format!(
+        "select name, to_char(suspended_at at time zone 'utc', 'YYYY-MM-DD'), suspended_reason, {day} from customer order by name"
+    );
+    let owned = "select count(*) from pg_class where relnamespace = 'public'::regnamespace and relforcerowsecurity";
+    let forced = sql(owned);
+    hand_over(&database);
+    let rights = |way: &str| run(&format!("20261123000001_rights.{way}.sql"), "plain_owner");
+    rights("up");
+    let up = [
+        "active|||",
+        "ends|||2099-01-01",
+        "expired|||2026-02-02",
+        "expired early|||2026-02-02",
+        "expired late|||2026-01-01",
+        "over|||2026-03-03",
+        "suspended|2026-02-02|unpaid|",
+        "suspended over|2026-02-02||2026-01-01",
+    ];
+    assert_eq!(sql(&after).lines().collect::<Vec<_>>(), up);
+    rights("down");
+    let down = [
+        "active|active||",
+        "ends|active||2099-01-01",
+        "expired|expired||2026-02-02",
+        "expired early|expired||2026-02-02",
+        "expired late|expired||2026-01-01",
+        "over|active||2026-03-03",
+        "suspended|suspended|unpaid|",
+        "suspended over|suspended||2026-01-01",
+    ];
+    assert_eq!(sql(&before).lines().collect::<Vec<_>>(), down);
+    assert_eq!(sql(owned), forced, "row level security is forced again");
+    rights("up");
+    assert_eq!(sql(&after).lines().collect::<Vec<_>>(), up);
+}
+
+/// Makes everything in the database a plain owner's.
+fn hand_over(database: &postgres::TestDatabase) {
+    tokio::task::block_in_place(|| {
+        database.query(
+            "do $$ declare name text; begin
+                 for name in select format('%I', relname) from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' loop
+                     execute 'alter table ' || name || ' owner to plain_owner';
+                 end loop;
+                 for name in select format('%I', relname) from pg_class c where relnamespace = 'public'::regnamespace and relkind = 'S'
+                     and not exists (select 1 from pg_depend d where d.objid = c.oid and d.deptype in ('a', 'i')) loop
+                     execute 'alter sequence ' || name || ' owner to plain_owner';
+                 end loop;
+                 alter function current_tenant() owner to plain_owner;
+             end $$",
+        )
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn several_instances_at_once() {
     let database = empty().await;

@@ -1,6 +1,9 @@
 //! `/collections`: packages that are granted together.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
 
 use crate::fixture::Registry;
 
@@ -184,6 +187,32 @@ async fn with_grants_on_it_it_goes_only_when_told_so() {
     assert_eq!(told, format!("collection|\n{}", customers.join("\n")));
     let changed = registry.sql(&format!("select id::text, revision from customer where id = '{}'", &bystander[5..]));
     assert!(before.0.contains(&changed), "who had none keeps his revision: {changed}");
+}
+
+/// A grant that is being given while the collection is deleted is either counted or refused, never lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_given_at_the_same_moment_counts() {
+    let registry = Registry::new().await;
+    registry.post("/collections", json!({"name": "Suite", "packages": ["acme/*"]})).await.status(201);
+    let customer = registry.customer("one").await;
+    let mut other = PgConnection::connect_with(&registry.options).await.unwrap();
+    let mut giving = other.begin().await.unwrap();
+    let insert = format!(
+        "insert into access_grant (tenant_id, id, customer_id, collection_id, version_constraint)
+         select tenant_id, gen_random_uuid(), '{}', id, '*' from collection",
+        &customer[5..]
+    );
+    giving.execute(sqlx::query(sqlx::AssertSqlSafe(insert))).await.unwrap();
+    let deleting = tokio::spawn(registry.call("DELETE", "/collections/suite").send());
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while registry.sql(waits) != "1" {
+        assert!(Instant::now() < deadline, "the deletion does not wait for the grant");
+        tokio::task::yield_now().await;
+    }
+    giving.commit().await.unwrap();
+    deleting.await.unwrap().error(409, "CONFLICT", &[]);
+    assert_eq!((registry.count("access_grant"), registry.count("collection")), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,23 +111,95 @@ async fn status() {
     let registry = Registry::new().await;
     let id = registry.customer("a").await;
     let post = async |action: &str, body: Value| registry.post(&format!("/customers/{id}/{action}"), body).await;
-    let suspended = post("suspend", json!({"reason": "no payment"})).await.status(200);
-    assert_eq!((suspended.text("status"), suspended.text("status_reason")), ("suspended".into(), "no payment".into()));
+    let first = post("suspend", json!({"reason": "no payment"})).await.status(200);
+    assert_eq!((first.text("status"), first.text("status_reason")), ("suspended".into(), "no payment".into()));
+    let again = post("suspend", json!({"reason": "fraud"})).await.status(200);
+    assert_eq!(again.text("suspended_at"), first.text("suspended_at"), "he lapsed then");
+    assert_eq!(again.text("status_reason"), "fraud");
     let active = post("reactivate", json!({})).await.status(200);
-    assert_eq!((active.text("status"), &active.data()["status_reason"]), ("active".into(), &Value::Null));
-    assert_eq!(post("expire", json!({})).await.status(200).text("status"), "expired");
+    assert_eq!(active.text("status"), "active");
+    assert_eq!((&active.data()["status_reason"], &active.data()["suspended_at"]), (&Value::Null, &Value::Null));
+    let expired = post("expire", json!({})).await.status(200);
+    assert_eq!(expired.text("status"), "expired");
+    assert_eq!(post("expire", json!({})).await.text("expires_at"), expired.text("expires_at"));
     post("expire", json!({"at": 1})).await.error(422, "VALIDATION_ERROR", &["at"]);
     post("suspend", json!({"reason": "a\u{202e}b"})).await.error(422, "VALIDATION_ERROR", &["reason"]);
+    assert_eq!(post("reactivate", json!({})).await.status(200).text("status"), "active");
+    assert_eq!(post("reactivate", json!({})).await.status(200).text("status"), "active", "nothing is left to lift");
 
     // An end that has passed counts by itself, and reactivating takes it away.
     post("reactivate", json!({"expires_at": "2099-01-01T00:00:00Z"})).await.status(200);
     registry.patch(&format!("/customers/{id}"), json!({"expires_at": "2020-01-01T00:00:00Z"})).await.status(200);
     assert_eq!(registry.get(&format!("/customers/{id}")).await.text("status"), "expired");
-    assert_eq!(registry.get("/customers?status=expired").await.body["pagination"]["total"], 1);
-    assert_eq!(registry.get("/customers?status=active").await.body["pagination"]["total"], 0);
     let back = post("reactivate", json!({})).await.status(200);
     assert_eq!((back.text("status"), &back.data()["expires_at"]), ("active".into(), &Value::Null));
     registry.get("/customers?status=odd").await.error(422, "VALIDATION_ERROR", &["status"]);
+    let over = json!({"expires_at": "2020-01-01T00:00:00Z", "updates_until": null});
+    post("reactivate", over).await.error(422, "VALIDATION_ERROR", &["expires_at", "updates_until"]);
+}
+
+/// Each state lies beside the others; what is in force is the topmost, and reactivating lifts that one alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn states_lie_on_top_of_each_other() {
+    let registry = Registry::new().await;
+    let id = registry.customer("a").await;
+    let path = format!("/customers/{id}");
+    for action in ["freeze", "expire", "suspend"] {
+        registry.post(&format!("{path}/{action}"), json!({})).await.status(200);
+    }
+    for wanted in ["suspended", "expired", "frozen", "active"] {
+        let shown = registry.get(&path).await.status(200);
+        assert_eq!(shown.text("status"), wanted);
+        assert_eq!(shown.data()["suspended_at"].is_string(), wanted == "suspended");
+        assert_eq!(shown.data()["expires_at"].is_string(), ["suspended", "expired"].contains(&wanted));
+        assert_eq!(shown.data()["frozen_at"].is_string(), wanted != "active");
+        for status in ["active", "frozen", "expired", "suspended"] {
+            let listed = registry.get(&format!("/customers?status={status}")).await.status(200);
+            assert_eq!(listed.body["pagination"]["total"], i64::from(status == wanted), "{status} while {wanted}");
+        }
+        registry.post(&format!("{path}/reactivate"), json!({})).await.status(200);
+    }
+    // A new end lifts the old one, on whatever it lies.
+    for action in ["expire", "suspend"] {
+        registry.post(&format!("{path}/{action}"), json!({})).await.status(200);
+    }
+    let body = json!({"expires_at": "2099-01-01T00:00:00Z"});
+    let back = registry.post(&format!("{path}/reactivate"), body).await.status(200);
+    assert_eq!((back.text("status"), back.text("expires_at")), ("active".into(), "2099-01-01T00:00:00Z".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_moves_every_limit() {
+    let registry = Registry::new().await;
+    registry.package("acme/a").await;
+    registry.package("acme/b").await;
+    let id = registry.customer("a").await;
+    let grants = format!("/customers/{id}/packages");
+    let limited = json!({"package": "acme/a", "updates_until": "2025-01-01T00:00:00Z"});
+    registry.post(&grants, limited).await.status(201);
+    registry.post(&grants, json!({"package": "acme/b"})).await.status(201);
+    for until in ["2027-01-01T00:00:00Z", "2024-01-01T00:00:00Z"] {
+        let body = json!({"updates_until": until});
+        registry.post(&format!("/customers/{id}/reactivate"), body).await.status(200);
+        let after = registry.get(&grants).await;
+        assert_eq!(after.data()[0]["updates_until"], until);
+        assert_eq!(after.data()[1]["updates_until"], Value::Null, "who has no limit gets none");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn may_publish_and_source() {
+    let registry = Registry::new().await;
+    let body = json!({"name": "a", "may_publish": ["acme/*", "other/pay"], "source": "show"});
+    let made = registry.post("/customers", body).await.status(201);
+    assert_eq!(made.data()["may_publish"], json!(["acme/*", "other/pay"]));
+    let path = format!("/customers/{}", made.text("id"));
+    let kept = registry.patch(&path, json!({"name": "b"})).await.status(200);
+    assert_eq!((&kept.data()["may_publish"][0], kept.text("source")), (&json!("acme/*"), "show".into()));
+    let cleared = registry.patch(&path, json!({"may_publish": null, "source": null})).await.status(200);
+    assert_eq!((&cleared.data()["may_publish"], &cleared.data()["source"]), (&json!([]), &Value::Null));
+    let bad = json!({"may_publish": ["acme/*", "Acme/*"], "source": "maybe"});
+    registry.patch(&path, bad).await.error(422, "VALIDATION_ERROR", &["may_publish[1]", "source"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

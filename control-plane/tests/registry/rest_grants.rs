@@ -32,7 +32,8 @@ async fn given_changed_and_taken() {
     let customers = registry.get("/packages/acme/pay/customers").await.status(200);
     assert_eq!(customers.data()[0]["customer"]["id"].as_str(), Some(customer.as_str()));
     let taken = registry.delete(&format!("{path}/Acme/pay")).await.status(200);
-    assert_eq!(taken.data(), &json!({"package": "acme/pay", "removed": 1, "still_visible_through": []}));
+    assert_eq!((&taken.data()["removed"], &taken.data()["still_visible_through"]), (&json!(1), &json!([])));
+    assert_eq!(taken.data()["deletions"][0]["grant"], bare.data()["id"]);
     registry.delete(&format!("{path}/acme/pay")).await.error(404, "NOT_FOUND", &[]);
 }
 
@@ -84,6 +85,31 @@ async fn put_replaces_all() {
     assert_eq!(registry.count("access_grant"), 2);
     registry.put(&path, json!({"packages": []})).await.status(200);
     assert_eq!(registry.count("access_grant"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn put_keeps_the_ids_of_those_that_stay() {
+    let registry = Registry::new().await;
+    for name in ["acme/a", "acme/b"] {
+        registry.package(name).await;
+    }
+    registry.collection("suite", &["acme/*"]).await;
+    let customer = registry.customer("a").await;
+    let path = format!("/customers/{customer}/packages");
+    let put = async |grants: Value| registry.put(&path, json!({"packages": grants})).await;
+    let ids = |grants: &Value| -> Vec<Value> { grants.as_array().unwrap().iter().map(|g| g["id"].clone()).collect() };
+    let subscription = |constraint: &str| json!({"collection": "suite", "constraint": constraint, "external_id": "s1"});
+    let first = put(json!([{"package": "acme/a"}, {"package": "acme/b"}, subscription("^1")])).await.status(200);
+    let first = ids(first.data());
+    // Any order; a subscription keeps its id when its grant changes.
+    let after =
+        put(json!([subscription("^2"), {"package": "acme/b", "constraint": "^1"}, {"package": "acme/a"}])).await;
+    let kept = ids(after.status(200).data());
+    assert_eq!((&kept[0], &kept[1]), (&first[0], &first[2]));
+    assert_ne!(kept[2], first[1]);
+    let twice = put(json!([subscription("^2"), subscription("^3")])).await;
+    twice.error(422, "VALIDATION_ERROR", &["packages[1].external_id"]);
+    assert_eq!(ids(registry.get(&path).await.data()), kept);
 }
 
 #[tokio::test(flavor = "multi_thread")]

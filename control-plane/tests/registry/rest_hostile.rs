@@ -39,12 +39,15 @@ fn text_fields(customer: &str) -> Vec<(&'static str, String, Value, &'static str
         ("POST", "/customers".into(), json!({"name": "a"}), "minimum_stability"),
         ("PATCH", of(customer, ""), json!({}), "name"),
         ("PATCH", of(customer, ""), json!({}), "external_id"),
+        ("PATCH", of(customer, ""), json!({}), "source"),
         ("POST", of(customer, "/suspend"), json!({}), "reason"),
         ("POST", tokens.clone(), json!({}), "name"),
         ("POST", tokens.clone(), json!({"name": "a"}), "scope"),
         ("POST", packages.clone(), json!({}), "package"),
         ("POST", packages.clone(), json!({"package": "acme/pay"}), "constraint"),
-        ("POST", packages, json!({"package": "acme/pay"}), "minimum_stability"),
+        ("POST", packages.clone(), json!({"package": "acme/pay"}), "minimum_stability"),
+        ("POST", packages.clone(), json!({"package": "acme/pay"}), "external_id"),
+        ("POST", packages, json!({}), "collection"),
         ("POST", "/packages".into(), json!({"name": "a/b"}), "repository_url"),
         ("POST", "/packages".into(), json!({"repository_url": "/a.git"}), "name"),
         ("POST", "/packages".into(), json!({"repository_url": "/a.git", "name": "a/b"}), "type"),
@@ -131,6 +134,9 @@ async fn no_path_and_no_query_makes_it_stumble() {
             assert!(fine, "{path}: {status} {}", answer.body);
             assert!(status == 200 || answer.body["error"]["code"].is_string(), "{path}: no envelope");
         }
+        let of_customer = format!("/customers/{customer}/collections/{odd}");
+        let status = registry.delete(&of_customer).await.status.as_u16();
+        assert!(matches!(status, 400 | 404), "{of_customer}: {status}");
         for path in [format!("/packages/acme/pay/yank/{odd}"), format!("/packages/acme/{odd}/sync")] {
             let status = registry.post(&path, json!({})).await.status.as_u16();
             assert!(matches!(status, 400 | 404), "{path}: {status}");
@@ -174,6 +180,11 @@ async fn sql_is_only_text() {
         let key = registry.call("POST", &format!("/customers/{id}/reactivate")).header("idempotency-key", text);
         key.send().await.status(200);
         registry.get(&format!("/packages?q={encoded}")).await.status(200);
+        let suite = registry.post("/collections", json!({"name": text, "slug": "suite", "packages": ["acme/*"]})).await;
+        assert_eq!(suite.status(201).text("name"), text);
+        assert_eq!(registry.get(&format!("/collections?q={encoded}")).await.body["pagination"]["total"], 1, "{text}");
+        registry.get(&format!("/collections/{encoded}")).await.status(404);
+        registry.delete("/collections/suite").await.status(200);
         registry.get(&format!("/customers?status={encoded}")).await.status(422);
         registry.get(&format!("/packages/acme/{encoded}")).await.status(404);
         registry.delete(&format!("/customers/{id}")).await.status(200);
@@ -193,6 +204,8 @@ async fn ids_of_another_tenant_do_not_exist() {
     let token = tokens.data()[0]["id"].as_str().unwrap().to_owned();
     let body = json!({"repository_url": "/b.git", "name": "theirs/pay"});
     let task = as_other("POST", "/packages").json(&body).send().await.status(201).text("task");
+    let body = json!({"name": "Theirs", "packages": ["theirs/*"]});
+    as_other("POST", "/collections").json(&body).send().await.status(201);
     let packages = format!("/customers/{customer}/packages");
     let grant = as_other("POST", &packages).json(&json!({"package": "theirs/pay"})).send().await.status(201).text("id");
     let gone = as_other("POST", "/customers").json(&json!({"name": "gone"})).send().await.text("id");
@@ -215,6 +228,7 @@ async fn ids_of_another_tenant_do_not_exist() {
                 .replace("{grant}", &grant)
                 .replace("{external_id}", "b-1")
                 .replace("{vendor}/{name}", "theirs/pay")
+                .replace("{slug}", "theirs")
                 .replace("{*version}", "1.0.0")
         };
         paths.push((method.to_owned(), fill(&customer)));
@@ -224,7 +238,7 @@ async fn ids_of_another_tenant_do_not_exist() {
     }
     assert!(paths.len() > 35 && paths.iter().all(|(_, path)| !path.contains('{')), "{paths:?}");
     // Making one's own customer of the same external id is no access to the other's.
-    paths.retain(|(method, path)| !(method == "PUT" && path.contains("by-external")));
+    paths.retain(|(method, path)| !(method == "PUT" && path.starts_with("/customers/by-external")));
 
     let before = everything(&registry);
     for (method, path) in paths {
@@ -232,6 +246,7 @@ async fn ids_of_another_tenant_do_not_exist() {
             ("POST", path) if path.ends_with("/tokens") => json!({"name": "x"}),
             ("POST", path) if path.ends_with("/packages") || path.ends_with("/preview") => json!({"package": "theirs/pay"}),
             ("PUT", path) if path.ends_with("/packages") => json!({"packages": []}),
+            ("PUT", path) if path.contains("/grants/by-external/") => json!({"package": "theirs/pay"}),
             _ => json!({}),
         };
         let call = registry.call(&method, &path).tenant("default");
@@ -243,6 +258,8 @@ async fn ids_of_another_tenant_do_not_exist() {
     assert_eq!(everything(&registry), before, "nothing was written, not even an audit row");
     let theirs = registry.call("POST", &format!("/customers/{mine}/packages")).tenant("default");
     theirs.json(&json!({"package": "theirs/pay"})).send().await.error(422, "VALIDATION_ERROR", &["package"]);
+    let theirs = registry.call("POST", &format!("/customers/{mine}/packages")).tenant("default");
+    theirs.json(&json!({"collection": "theirs"})).send().await.error(422, "VALIDATION_ERROR", &["collection"]);
     let own = registry.call("PUT", "/customers/by-external/b-1").tenant("default").json(&json!({"name": "a"}));
     assert_ne!(own.send().await.status(201).text("id"), customer);
 }

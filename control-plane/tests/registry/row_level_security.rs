@@ -163,6 +163,7 @@ fn writes(customer: &str, token: &str, grant: &str, tenant: &str) -> Vec<(&'stat
         ("POST", of("/suspend"), json!({"reason": "r"}), true),
         ("POST", of("/reactivate"), json!({}), true),
         ("POST", of("/expire"), json!({}), true),
+        ("POST", of("/freeze"), json!({}), true),
         ("POST", of("/tokens"), named.clone(), true),
         ("POST", of(&format!("/tokens/{token}/rotate")), json!({"grace_seconds": 9}), true),
         ("DELETE", of(&format!("/tokens/{token}")), json!({}), true),
@@ -170,8 +171,13 @@ fn writes(customer: &str, token: &str, grant: &str, tenant: &str) -> Vec<(&'stat
         ("DELETE", of("/token"), json!({}), true),
         ("POST", of("/packages"), json!({"package": "acme/pay", "constraint": "^2"}), true),
         ("PATCH", of(&format!("/grants/{grant}")), json!({"constraint": "^3"}), true),
+        ("POST", of(&format!("/grants/{grant}/suspend")), json!({"reason": "r"}), true),
+        ("POST", of(&format!("/grants/{grant}/reactivate")), json!({}), true),
         ("DELETE", of(&format!("/grants/{grant}")), json!({}), true),
         ("POST", of(&format!("/grants/{grant}/restore")), json!({}), true),
+        ("PUT", of("/grants/by-external/s1"), json!({"collection": "bundle"}), true),
+        ("PUT", of("/grants/by-external/s1"), json!({"constraint": "^4"}), true),
+        ("DELETE", of("/collections/bundle"), json!({}), true),
         ("PUT", of("/packages"), json!({"packages": [{"package": "acme/pay"}]}), true),
         ("DELETE", of("/packages/acme/pay"), json!({}), true),
         ("POST", "/packages".into(), json!({"repository_url": "/b.git", "name": "new/b"}), true),
@@ -205,6 +211,7 @@ async fn every_write_leaves_one_audit_row_and_tells_the_edges() {
     let registry = Registry::new().await;
     registry.package("acme/pay").await;
     registry.publish("acme/pay", "1.0.0").await;
+    registry.collection("bundle", &["acme/*"]).await;
     let customer = registry.customer("a").await;
     let token =
         registry.get(&format!("/customers/{customer}/tokens")).await.data()[0]["id"].as_str().unwrap().to_owned();
