@@ -244,7 +244,9 @@ async fn ids_of_another_tenant_do_not_exist() {
     for (method, path) in paths {
         let body = match (method.as_str(), path.as_str()) {
             ("POST", path) if path.ends_with("/tokens") => json!({"name": "x"}),
-            ("POST", path) if path.ends_with("/packages") || path.ends_with("/preview") => json!({"package": "theirs/pay"}),
+            ("POST", path) if path.ends_with("/packages") || path.ends_with("/preview") => {
+                json!({"package": "theirs/pay"})
+            }
             ("PUT", path) if path.ends_with("/packages") => json!({"packages": []}),
             ("PUT", path) if path.contains("/grants/by-external/") => json!({"package": "theirs/pay"}),
             _ => json!({}),

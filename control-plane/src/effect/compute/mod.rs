@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cargoman_composer::name::PackageName;
 use cargoman_composer::version::Version;
-use cargoman_licence::{Access, CollectionId, Grant, Lapse, Sight, Target, View};
+use cargoman_licence::{Access, CollectionId, Grant, Lapse, Sight, Target, View, refusal};
 use chrono::{DateTime, Utc};
 
 use super::World;
@@ -106,7 +106,8 @@ impl<'w> Side<'w> {
         }
         let mut lapses = HashMap::new();
         let mut grants: HashMap<&PackageName, BTreeMap<CustomerId, Vec<&Grant>>> = HashMap::new();
-        for (id, access) in world.customers.iter() {
+        // Whoever is refused everything has as little as one who was given nothing.
+        for (id, access) in world.customers.iter().filter(|(_, access)| refusal(access, now).is_none()) {
             lapses.insert(*id, access.customer.lapses(&access.policy, now));
             for grant in &access.grants {
                 let mut on = |name| grants.entry(name).or_default().entry(*id).or_default().push(grant);
@@ -193,3 +194,6 @@ fn more(from: &[Seen<'_>], to: &[Seen<'_>]) -> Vec<ChangedVersion> {
     }
     versions
 }
+
+#[cfg(test)]
+mod tests;
