@@ -57,6 +57,12 @@ impl TenantTransaction {
         self.tenant
     }
 
+    /// Who is at work.
+    #[must_use]
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
     /// Makes everything done visible, all at once.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod licence_facts;
 mod migrations;
 mod rest_collections;
 mod rest_customers;
+mod rest_deletions;
 mod rest_freeze;
 mod rest_grants;
 mod rest_grants_of_collections;
