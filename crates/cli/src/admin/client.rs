@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
+use super::upload::Upload;
 use crate::exit::Failure;
 
 /// A registry's API.
@@ -17,6 +19,7 @@ pub(crate) struct Client {
 
 /// A sync may be waited for that long; the server answers before.
 const LONGEST: Duration = Duration::from_secs(320);
+const LONGEST_UPLOAD: Duration = Duration::from_secs(3600);
 
 impl Client {
     /// For the API at `url`.
@@ -75,6 +78,24 @@ impl Client {
         self.write(Method::PUT, path, body).await
     }
 
+    /// PATCH.
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.write(Method::PATCH, path, body).await
+    }
+
+    /// PUT of a body that is streamed and may take as long as a slow line needs. The answer, and whether it made something new.
+    pub(crate) async fn upload(&self, path: &str, upload: Upload) -> Result<(Value, bool), Failure> {
+        let request = self
+            .request(Method::PUT, path)?
+            .timeout(LONGEST_UPLOAD)
+            .header(CONTENT_TYPE, upload.content_type)
+            .header(CONTENT_LENGTH, upload.length)
+            .body(upload.body);
+        let (status, whole) = self.send(request, path).await?;
+        let mut whole = whole.ok_or_else(|| missing(path))?;
+        Ok((whole.get_mut("data").map(Value::take).unwrap_or_default(), status == StatusCode::CREATED))
+    }
+
     /// DELETE.
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
         self.write(Method::DELETE, path, &Value::Null).await
@@ -93,6 +114,14 @@ impl Client {
     }
 
     async fn answer(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Option<Value>, Failure> {
+        let mut request = self.request(method, path)?;
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        Ok(self.send(request, path).await?.1)
+    }
+
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Failure> {
         // An address is put together from what a person wrote; `..` in it would name another thing than he meant.
         let plain = path.split('?').next().unwrap_or_default();
         if plain.split('/').any(|part| matches!(part, "" | "." | "..")) {
@@ -100,37 +129,48 @@ impl Client {
                 "`{plain}` names nothing: an id or a name `vendor/package` is missing or malformed"
             )));
         }
-        let url = format!("{}/{path}", self.base);
-        let mut request = self.http.request(method, &url).bearer_auth(&self.token);
+        let mut request = self.http.request(method, format!("{}/{path}", self.base)).bearer_auth(&self.token);
         if let Some(tenant) = &self.tenant {
             request = request.header("X-Cargoman-Tenant", tenant);
         }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
+        Ok(request)
+    }
+
+    /// The whole answer; none for 404.
+    async fn send(&self, request: RequestBuilder, path: &str) -> Result<(StatusCode, Option<Value>), Failure> {
         let unreachable = |error: reqwest::Error| {
-            let error = error.without_url();
+            let (url, error) = (format!("{}/{path}", self.base), error.without_url());
             Failure::failed(format!("cannot reach {url}: {error}; is the registry running, and is CARGOMAN_URL right?"))
         };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let whole: Value = response.json().await.map_err(unreachable)?;
         if status.is_success() {
-            return Ok(Some(whole));
+            return Ok((status, Some(whole)));
         }
         let code = whole.pointer("/error/code").and_then(Value::as_str).unwrap_or_default();
         if status == StatusCode::NOT_FOUND && code == "NOT_FOUND" {
-            return Ok(None);
+            return Ok((status, None));
         }
         Err(refusal(status, &whole))
     }
 }
 
+/// Remedies that the API names in its own terms, and what they are on the command line.
+const REMEDIES: [(&str, &str); 4] = [
+    ("X-Cargoman-Tenant", "--tenant SLUG or CARGOMAN_TENANT"),
+    ("dry_run=true", "--dry-run"),
+    ("confirm=true", "--confirm"),
+    ("grants=delete", "--with-grants"),
+];
+
 fn refusal(status: StatusCode, whole: &Value) -> Failure {
     let said = whole.pointer("/error/message").or_else(|| whole.get("warning")).and_then(Value::as_str);
     let mut message = said.map_or_else(|| format!("the registry answered {status}"), str::to_owned);
-    if message.contains("X-Cargoman-Tenant") {
-        message.push_str(" (here: --tenant SLUG or CARGOMAN_TENANT)");
+    for (of_the_api, here) in REMEDIES {
+        if message.contains(of_the_api) {
+            message.push_str(&format!(" (here: {here})"));
+        }
     }
     for detail in whole.pointer("/error/details").and_then(Value::as_array).into_iter().flatten() {
         let part = |name: &str| detail.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -144,15 +184,10 @@ fn refusal(status: StatusCode, whole: &Value) -> Failure {
 
 fn missing(path: &str) -> Failure {
     let plain = path.split('?').next().unwrap_or_default();
+    if let Some(plain) = plain.strip_suffix("/restore") {
+        return Failure::failed(format!(
+            "{plain} was not deleted, or too long ago; `cargoman deletion list` shows what can be restored"
+        ));
+    }
     Failure::failed(format!("{plain} does not exist; the list commands show what there is"))
-}
-
-/// A part of a path.
-pub(crate) fn segment(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
-}
-
-/// `vendor/name` as two parts of a path.
-pub(crate) fn package_path(name: &str) -> String {
-    name.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
