@@ -42,12 +42,13 @@ impl Client {
 
     /// GET, the `data` of the answer.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
-        self.call(Method::GET, path, None).await?.ok_or_else(|| missing(path))
+        self.call(Method::GET, path, &Value::Null).await
     }
 
     /// GET; none for 404.
     pub(crate) async fn find(&self, path: &str) -> Result<Option<Value>, Failure> {
-        self.call(Method::GET, path, None).await
+        let reply = self.send(self.request(Method::GET, path)?, path).await?;
+        if reply.status == StatusCode::NOT_FOUND { Ok(None) } else { reply.data(path).map(Some) }
     }
 
     /// Every page of a list.
@@ -55,8 +56,8 @@ impl Client {
         let mut all = Vec::new();
         let joint = if path.contains('?') { '&' } else { '?' };
         for page in 1.. {
-            let whole = self.answer(Method::GET, &format!("{path}{joint}page={page}&per_page=200"), None).await?;
-            let whole = whole.ok_or_else(|| missing(path))?;
+            let one = format!("{path}{joint}page={page}&per_page=200");
+            let whole = self.send(self.request(Method::GET, &one)?, path).await?.whole(path)?;
             let pages = whole.pointer("/pagination/total_pages").and_then(Value::as_i64).unwrap_or(1);
             if let Some(Value::Array(rows)) = whole.get("data") {
                 all.extend(rows.iter().cloned());
@@ -70,17 +71,17 @@ impl Client {
 
     /// POST.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        self.write(Method::POST, path, body).await
+        self.call(Method::POST, path, body).await
     }
 
     /// PUT.
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        self.write(Method::PUT, path, body).await
+        self.call(Method::PUT, path, body).await
     }
 
     /// PATCH.
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        self.write(Method::PATCH, path, body).await
+        self.call(Method::PATCH, path, body).await
     }
 
     /// PUT of a body that is streamed and may take as long as a slow line needs. The answer, and whether it made something new.
@@ -91,34 +92,23 @@ impl Client {
             .header(CONTENT_TYPE, upload.content_type)
             .header(CONTENT_LENGTH, upload.length)
             .body(upload.body);
-        let (status, whole) = self.send(request, path).await?;
-        let mut whole = whole.ok_or_else(|| missing(path))?;
-        Ok((whole.get_mut("data").map(Value::take).unwrap_or_default(), status == StatusCode::CREATED))
+        let reply = self.send(request, path).await?;
+        let new = reply.status == StatusCode::CREATED;
+        Ok((reply.data(path)?, new))
     }
 
     /// DELETE.
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
-        self.write(Method::DELETE, path, &Value::Null).await
+        self.call(Method::DELETE, path, &Value::Null).await
     }
 
-    async fn write(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
-        let body = if body.is_null() { None } else { Some(body) };
-        self.call(method, path, body).await?.ok_or_else(|| missing(path))
-    }
-
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Option<Value>, Failure> {
-        Ok(self
-            .answer(method, path, body)
-            .await?
-            .map(|mut whole| whole.get_mut("data").map(Value::take).unwrap_or_default()))
-    }
-
-    async fn answer(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Option<Value>, Failure> {
+    /// Sends a body, unless it is null; the `data` of the answer.
+    async fn call(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
         let mut request = self.request(method, path)?;
-        if let Some(body) = body {
+        if !body.is_null() {
             request = request.json(body);
         }
-        Ok(self.send(request, path).await?.1)
+        self.send(request, path).await?.data(path)
     }
 
     fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Failure> {
@@ -136,8 +126,7 @@ impl Client {
         Ok(request)
     }
 
-    /// The whole answer; none for 404.
-    async fn send(&self, request: RequestBuilder, path: &str) -> Result<(StatusCode, Option<Value>), Failure> {
+    async fn send(&self, request: RequestBuilder, path: &str) -> Result<Reply, Failure> {
         let unreachable = |error: reqwest::Error| {
             let (url, error) = (format!("{}/{path}", self.base), error.without_url());
             Failure::failed(format!("cannot reach {url}: {error}; is the registry running, and is CARGOMAN_URL right?"))
@@ -145,14 +134,27 @@ impl Client {
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let whole: Value = response.json().await.map_err(unreachable)?;
-        if status.is_success() {
-            return Ok((status, Some(whole)));
-        }
         let code = whole.pointer("/error/code").and_then(Value::as_str).unwrap_or_default();
-        if status == StatusCode::NOT_FOUND && code == "NOT_FOUND" {
-            return Ok((status, None));
+        if status.is_success() || (status == StatusCode::NOT_FOUND && code == "NOT_FOUND") {
+            return Ok(Reply { status, whole });
         }
         Err(refusal(status, &whole))
+    }
+}
+
+/// What the registry answered: success, or that there is no such thing.
+struct Reply {
+    status: StatusCode,
+    whole: Value,
+}
+
+impl Reply {
+    fn whole(self, path: &str) -> Result<Value, Failure> {
+        if self.status == StatusCode::NOT_FOUND { Err(missing(path, &self.whole)) } else { Ok(self.whole) }
+    }
+
+    fn data(self, path: &str) -> Result<Value, Failure> {
+        Ok(self.whole(path)?.get_mut("data").map(Value::take).unwrap_or_default())
     }
 }
 
@@ -167,10 +169,10 @@ const REMEDIES: [(&str, &str); 4] = [
 fn refusal(status: StatusCode, whole: &Value) -> Failure {
     let said = whole.pointer("/error/message").or_else(|| whole.get("warning")).and_then(Value::as_str);
     let mut message = said.map_or_else(|| format!("the registry answered {status}"), str::to_owned);
-    for (of_the_api, here) in REMEDIES {
-        if message.contains(of_the_api) {
-            message.push_str(&format!(" (here: {here})"));
-        }
+    let here = REMEDIES.iter().filter(|(of_the_api, _)| message.contains(of_the_api)).map(|(_, here)| *here);
+    let here = here.collect::<Vec<_>>().join(", ");
+    if !here.is_empty() {
+        message.push_str(&format!(" (here: {here})"));
     }
     for detail in whole.pointer("/error/details").and_then(Value::as_array).into_iter().flatten() {
         let part = |name: &str| detail.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -182,12 +184,13 @@ fn refusal(status: StatusCode, whole: &Value) -> Failure {
     }
 }
 
-fn missing(path: &str) -> Failure {
+fn missing(path: &str, whole: &Value) -> Failure {
     let plain = path.split('?').next().unwrap_or_default();
     if let Some(plain) = plain.strip_suffix("/restore") {
         return Failure::failed(format!(
             "{plain} was not deleted, or too long ago; `cargoman deletion list` shows what can be restored"
         ));
     }
-    Failure::failed(format!("{plain} does not exist; the list commands show what there is"))
+    let said = whole.pointer("/error/message").and_then(Value::as_str).unwrap_or("not found");
+    Failure::failed(format!("{said}: {plain} does not exist; the list commands show what there is"))
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Answer;
 use super::client::Client;
-use super::consent::{Consent, told};
+use super::consent::Consent;
 use super::fields::{add_list, changed, given};
 use super::output::text;
 use super::path::{query, segment};
@@ -111,12 +111,12 @@ pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Fai
             ]);
             add_list(&mut body, "packages", &packages);
             let after = client.patch(&consent.on(&address(&slug)), &body).await?;
-            Ok(told(after, described))
+            consent.told(after, described)
         }
         Command::Delete { slug, with_grants, consent } => {
             let path = query(&address(&slug), &[("grants", with_grants.then_some("delete"))]);
             let gone = client.delete(&consent.on(&path)).await?;
-            Ok(told(gone, |gone| format!("deleted the collection {}", text(gone, "slug"))))
+            consent.told(gone, |gone| format!("deleted the collection {}", text(gone, "slug")))
         }
     }
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::path::query;
 use super::{Answer, effect};
+use crate::exit::Failure;
 
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct Consent {
@@ -22,16 +23,24 @@ impl Consent {
         let flag = |given: bool| given.then_some("true");
         query(path, &[("dry_run", flag(self.dry_run)), ("confirm", flag(self.confirm))])
     }
-}
 
-/// The answer to such a write: what it would do when nothing was done, else the sentence.
-pub(super) fn told(after: Value, sentence: impl FnOnce(&Value) -> String) -> Answer {
-    let sentence = match after.get("dry_run") {
-        Some(Value::Bool(true)) => {
-            let effect = after.get("effect").map(effect::words).unwrap_or_default();
-            format!("{effect}\nnothing was changed; next: the same without --dry-run")
-        }
-        _ => sentence(&after),
-    };
-    Answer::Thing(after, sentence)
+    /// The answer to such a write: what it would do when nothing was done, else the sentence.
+    pub(super) fn told(self, after: Value, sentence: impl FnOnce(&Value) -> String) -> Result<Answer, Failure> {
+        let held_back = after.get("dry_run") == Some(&Value::Bool(true));
+        let sentence = match (self.dry_run, held_back) {
+            (_, true) => {
+                let effect = after.get("effect").map(effect::words).unwrap_or_default();
+                format!("{effect}\nnothing was changed; next: the same without --dry-run")
+            }
+            // A registry may be older than this program; then silence would be the worst.
+            (true, false) => {
+                return Err(Failure::failed(format!(
+                    "the registry knows no --dry-run for this, and did it: {}",
+                    sentence(&after)
+                )));
+            }
+            (false, false) => sentence(&after),
+        };
+        Ok(Answer::Thing(after, sentence))
+    }
 }

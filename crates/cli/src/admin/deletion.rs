@@ -37,8 +37,10 @@ pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Fai
 /// Restores what was at `address`, or the deletion of that address.
 pub(super) async fn restore(client: &Client, address: &str) -> Result<Answer, Failure> {
     let back = client.post(&format!("{address}/restore"), &Value::Null).await?;
-    let name = back.get("name").or_else(|| back.get("id")).and_then(Value::as_str).unwrap_or_default();
-    let mut sentence = format!("restored {name}");
+    let mut sentence = match text(&back, "name") {
+        "" => format!("restored {}", text(&back, "id")),
+        name => format!("restored {name} ({})", text(&back, "id")),
+    };
     for skipped in back.get("skipped").and_then(Value::as_array).into_iter().flatten() {
         sentence.push_str(&format!("\n  not the grant {}: {}", text(skipped, "grant"), text(skipped, "reason")));
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::output::{table, text};
+use super::output::{counted, table, text};
 
 /// A cell names so many versions; `--json` has all of them.
 const MOST_NAMED: usize = 8;
@@ -18,19 +18,15 @@ pub(super) fn words(effect: &Value) -> String {
     let table = table(&["customer", "name", "loses", "gains", "installed_30_days"], &json!(rows));
     let mut out = format!(
         "losing something: {}, {} of them with an install of it in the last 30 days; gaining something: {}\n{table}",
-        people(count("customers_losing")),
+        counted(count("customers_losing"), "customer"),
         count("installed_30_days"),
-        people(count("customers_gaining")),
+        counted(count("customers_gaining"), "customer"),
     );
     // Who gains and loses is counted twice, so this is no more than a hint that there are others.
     if customers.len() as u64 >= 100 {
         out.push_str("\nthese are the first hundred; there may be more");
     }
     out
-}
-
-fn people(count: u64) -> String {
-    if count == 1 { "1 customer".to_owned() } else { format!("{count} customers") }
 }
 
 fn row(customer: &Value) -> Value {

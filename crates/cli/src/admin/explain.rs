@@ -68,7 +68,10 @@ fn words(answer: &Value) -> String {
         out.push_str("\n  no version is published");
     }
     for version in versions {
-        out.push_str(&format!("\n  {}: {}, {}", name(version), sight(version), text(version, "words")));
+        let (sight, words) = (sight(version), text(version, "words"));
+        // The registry's words may begin with that.
+        let words = words.strip_prefix(sight).and_then(|words| words.strip_prefix(": ")).unwrap_or(words);
+        out.push_str(&format!("\n  {} {sight}: {words}", name(version)));
         for grant in version.get("grants").and_then(Value::as_array).into_iter().flatten() {
             out.push_str(&format!("\n    {}", examined(grant)));
         }
@@ -138,7 +141,7 @@ mod tests {
         let answer = json!({
             "customer": {"id": "cust_1", "name": "Shop", "status": "active"}, "package": "acme/pay",
             "versions": [
-                {"version": "1.0.0", "current": true, "visible": true, "installable": true, "words": "a grant shows it",
+                {"version": "1.0.0", "current": true, "visible": true, "installable": true, "words": "visible: a grant shows it",
                  "grants": [{"grant": "grant_1", "collection": "coll_1", "external_id": "7", "shows": true}]},
                 {"version": "2.0.0", "current": false, "reference": "abc", "visible": false, "installable": true,
                  "words": "it was yanked", "grants": []},
@@ -150,10 +153,10 @@ mod tests {
         });
         let expected = "\
 Shop (cust_1) is active; acme/pay:
-  1.0.0: visible, a grant shows it
+  1.0.0 visible: a grant shows it
     grant_1 on the collection coll_1 of the subscription 7 shows it
-  2.0.0 at abc: install only, it was yanked
-  3.0.0-RC1: hidden, every grant leaves it out
+  2.0.0 at abc install only: it was yanked
+  3.0.0-RC1 hidden: every grant leaves it out
     grant_1 leaves it out: its constraint does not match; less stable than stable; published after its limit \
                         2025-01-01T00:00:00Z";
         assert_eq!(words(&answer), expected);

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::Answer;
 use super::client::Client;
-use super::consent::{Consent, told};
+use super::consent::Consent;
 use super::output::table;
 use crate::exit::Failure;
 
@@ -33,7 +33,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Fai
         }
         Command::Set { choices, consent } => {
             let body = patch(&choices)?;
-            Ok(told(client.patch(&consent.on("settings"), &body).await?, listed))
+            consent.told(client.patch(&consent.on("settings"), &body).await?, listed)
         }
     }
 }

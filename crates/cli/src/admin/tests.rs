@@ -215,7 +215,7 @@ fn requests() -> Vec<(&'static [&'static str], &'static str, Value)> {
 #[tokio::test]
 async fn commands_become_requests() {
     for (words, line, body) in requests() {
-        let (asked, answer) = run_against(200, json!({"data": {}}), words).await;
+        let (asked, answer) = run_against(200, data(words), words).await;
         assert_eq!(asked.line, line, "{words:?}");
         let sent: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
         assert_eq!(sent, body, "{words:?}");
@@ -288,6 +288,11 @@ async fn a_dry_run_says_that_nothing_was_changed() {
     let (_, answer) = run_against(200, body.clone(), &["customer", "delete", "cust_1", "--dry-run", "--json"]).await;
     let (Answer::Thing(data, _), true) = answer.unwrap() else { panic!("not JSON") };
     assert_eq!(data, body["data"]);
+
+    let done = json!({"data": {"version": "1.0", "yanked_at": "2026-01-01T00:00:00Z"}});
+    let (_, answer) = run_against(200, done, &["package", "yank", "a/b", "1.0", "--dry-run"]).await;
+    let said = format!("{:?}", answer.unwrap_err());
+    assert!(said.contains("did it: a/b 1.0 is yanked") && said.contains("code: 1"), "{said}");
 }
 
 #[tokio::test]
@@ -296,14 +301,24 @@ async fn refusals_name_the_remedy_in_words_of_the_command_line() {
     let braked = refusal("CONFLICT", "too many customers: look with ?dry_run=true, then repeat with ?confirm=true");
     let (_, answer) = run_against(409, braked, &["package", "yank", "a/b", "1.0"]).await;
     let said = format!("{:?}", answer.unwrap_err());
-    assert!(said.contains("(here: --dry-run) (here: --confirm)") && said.contains("code: 1"), "{said}");
+    assert!(said.contains("(here: --dry-run, --confirm)") && said.contains("code: 1"), "{said}");
 
     let (_, answer) = run_against(404, refusal("NOT_FOUND", "no"), &["package", "restore", "a/b"]).await;
     let said = format!("{:?}", answer.unwrap_err());
     assert!(said.contains("packages/a/b was not deleted") && said.contains("deletion list"), "{said}");
 
+    let (_, answer) =
+        run_against(404, refusal("NOT_FOUND", "version not found"), &["package", "yank", "a/b", "1"]).await;
+    let said = format!("{:?}", answer.unwrap_err());
+    assert!(said.contains("version not found: packages/a/b/yank/1 does not exist"), "{said}");
+
     let (_, answer) = run_against(422, refusal("VALIDATION_ERROR", "no"), &["settings", "set", "source=x"]).await;
     assert!(format!("{:?}", answer.unwrap_err()).contains("code: 2"));
+}
+
+/// An answer that the command can believe.
+fn data(words: &[&str]) -> Value {
+    json!({"data": {"dry_run": words.contains(&"--dry-run")}})
 }
 
 /// What people read.

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 pub(super) use self::arguments::Command;
 use super::Answer;
 use super::client::Client;
-use super::consent::{Consent, told};
+use super::consent::Consent;
 use super::deletion::{restore, way_back};
 use super::fields::{add_list, changed, given};
-use super::output::text;
+use super::output::{counted, text};
 use super::path::{customer as address, query};
 use crate::exit::Failure;
 
@@ -33,7 +33,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Fai
         Command::Update { customer, name, may_publish, fields, consent } => {
             let mut body = changed(&fields.named(&name));
             add_list(&mut body, "may_publish", &may_publish);
-            Ok(told(client.patch(&consent.on(&address(&customer)), &body).await?, state))
+            consent.told(client.patch(&consent.on(&address(&customer)), &body).await?, state)
         }
         Command::Suspend { customer, reason, consent } => {
             change(client, &customer, "suspend", &given(&[("reason", &reason)]), consent).await
@@ -44,12 +44,13 @@ pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Fai
         }
         Command::Freeze { customer, versions, consent } => {
             let path = format!("{}/freeze", address(&customer));
-            Ok(told(client.post(&consent.on(&path), &listed(&versions)?).await?, frozen))
+            consent.told(client.post(&consent.on(&path), &listed(&versions)?).await?, frozen)
         }
         Command::Expire { customer, consent } => change(client, &customer, "expire", &json!({}), consent).await,
         Command::Delete { customer, consent } => {
             let gone = client.delete(&consent.on(&address(&customer))).await?;
-            Ok(told(gone, |gone| format!("deleted {} ({}){}", text(gone, "id"), text(gone, "name"), way_back(gone))))
+            consent
+                .told(gone, |gone| format!("deleted {} ({}){}", text(gone, "id"), text(gone, "name"), way_back(gone)))
         }
         Command::Restore { customer } => restore(client, &address(&customer)).await,
     }
@@ -63,12 +64,12 @@ async fn change(
     consent: Consent,
 ) -> Result<Answer, Failure> {
     let path = format!("{}/{action}", address(customer));
-    Ok(told(client.post(&consent.on(&path), body).await?, |after| match action {
+    consent.told(client.post(&consent.on(&path), body).await?, |after| match action {
         "reactivate" if text(after, "status") != "active" => {
             format!("{}\nnext: the same again lifts this too", state(after))
         }
         _ => state(after),
-    }))
+    })
 }
 
 /// The body of a freeze: `package:version` pairs, or none for all he sees now.
@@ -99,7 +100,8 @@ fn frozen(after: &Value) -> String {
     let id = text(after, "id");
     // Suspended or expired besides, he is shown as that.
     format!(
-        "{id} ({}) is frozen at {count} versions\nthis lets go of him: cargoman customer reactivate {id}",
-        text(after, "name")
+        "{id} ({}) is frozen at {}\nthis lets go of him: cargoman customer reactivate {id}",
+        text(after, "name"),
+        counted(count, "version")
     )
 }

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 pub(super) use self::arguments::Command;
 use self::arguments::{On, Words};
 use super::client::Client;
-use super::consent::{Consent, told};
+use super::consent::Consent;
 use super::deletion::way_back;
 use super::fields::{changed, given};
-use super::output::text;
+use super::output::{counted, text};
 use super::path::{customer as address, parts, segment};
 use super::{Answer, effect};
 use crate::exit::Failure;
@@ -45,17 +45,17 @@ pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Fai
         }
         Command::Update { customer, grant, words, consent } => {
             let after = client.patch(&consent.on(&one(&customer, &grant)), &changed(&words.named())).await?;
-            Ok(told(after, |after| format!("{customer} sees {}", described(after))))
+            consent.told(after, |after| format!("{grant} is now: {}", described(after)))
         }
         Command::Suspend { customer, grant, reason, consent } => {
             let path = format!("{}/suspend", one(&customer, &grant));
             let after = client.post(&consent.on(&path), &given(&[("reason", &reason)])).await?;
-            Ok(told(after, |after| format!("{grant} is {}: {}", text(after, "status"), described(after))))
+            consent.told(after, |after| format!("{grant} is {}: {}", text(after, "status"), described(after)))
         }
         Command::Reactivate { customer, grant, updates_until, consent } => {
             let path = format!("{}/reactivate", one(&customer, &grant));
             let after = client.post(&consent.on(&path), &changed(&[("updates_until", &updates_until)])).await?;
-            Ok(told(after, |after| format!("{grant} is {}: {}", text(after, "status"), described(after))))
+            consent.told(after, |after| format!("{grant} is {}: {}", text(after, "status"), described(after)))
         }
         Command::Remove { customer, grant, package, collection, consent } => {
             let whole = (package, collection);
@@ -79,9 +79,11 @@ async fn remove(
         (None, (None, None)) => return Err(Failure::usage("name the grant, or --package or --collection")),
     };
     let gone = client.delete(&consent.on(&path)).await?;
-    Ok(told(gone, |gone| {
+    consent.told(gone, |gone| {
         let mut sentence = match gone.get("removed") {
-            Some(count) => format!("took {count} grants of {customer} away"),
+            Some(count) => {
+                format!("took {} of {customer} away", counted(count.as_u64().unwrap_or_default(), "grant"))
+            }
             None => format!("{customer} no longer has the grant on {}", described(gone)),
         };
         let through = gone.get("still_visible_through").and_then(Value::as_array).map(Vec::as_slice);
@@ -90,7 +92,7 @@ async fn remove(
             sentence.push_str(&format!("\nhe sees it still through the collection {slug}"));
         }
         sentence + &way_back(gone)
-    }))
+    })
 }
 
 fn one(customer: &str, grant: &str) -> String {

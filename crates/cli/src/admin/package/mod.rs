@@ -11,7 +11,7 @@ use self::sync::sync;
 use self::version::{change, date, publish, replaced_by};
 use super::Answer;
 use super::client::Client;
-use super::consent::{Consent, told};
+use super::consent::Consent;
 use super::deletion::{restore, way_back};
 use super::fields::given;
 use super::output::text;
@@ -60,7 +60,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Fai
         Command::Unabandon { package } => give_up(client, &package, "unabandon", &Value::Null).await,
         Command::Delete { package, consent } => {
             let gone = client.delete(&consent.on(&address(&package))).await?;
-            Ok(told(gone, |gone| format!("deleted {}{}", text(gone, "name"), way_back(gone))))
+            consent.told(gone, |gone| format!("deleted {}{}", text(gone, "name"), way_back(gone)))
         }
         Command::Restore { package } => restore(client, &address(&package)).await,
     }

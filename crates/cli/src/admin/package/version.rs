@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::arguments::Version;
 use crate::admin::Answer;
 use crate::admin::client::Client;
-use crate::admin::consent::{Consent, told};
+use crate::admin::consent::Consent;
 use crate::admin::output::text;
 use crate::admin::path::{package as address, parts};
 use crate::admin::upload::Upload;
@@ -21,15 +21,15 @@ pub(super) async fn change(
 ) -> Result<Answer, Failure> {
     let path = format!("{}/{action}/{}", address(&of.package), parts(&of.version));
     let after = client.post(&consent.on(&path), body).await?;
-    Ok(told(after, |after| state(&of.package, after)))
+    consent.told(after, |after| state(&of.package, after))
 }
 
 /// Corrects when it was published.
 pub(super) async fn date(client: &Client, of: &Version, body: &Value, consent: Consent) -> Result<Answer, Failure> {
     let after = client.patch(&consent.on(&one(of)), body).await?;
-    Ok(told(after, |after| {
+    consent.told(after, |after| {
         format!("{} {} counts as published at {}", of.package, text(after, "version"), text(after, "published_at"))
-    }))
+    })
 }
 
 /// Sends the archive.
