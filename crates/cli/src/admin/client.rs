@@ -192,5 +192,9 @@ fn missing(path: &str, whole: &Value) -> Failure {
         ));
     }
     let said = whole.pointer("/error/message").and_then(Value::as_str).unwrap_or("not found");
-    Failure::failed(format!("{said}: {plain} does not exist; the list commands show what there is"))
+    Failure::failed(match plain.contains('/') {
+        true => format!("{said}: {plain} does not exist; the list commands show what there is"),
+        // It was asked for in the query.
+        false => format!("{said}; the list commands show what there is"),
+    })
 }

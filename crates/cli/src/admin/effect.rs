@@ -16,12 +16,11 @@ pub(super) fn words(effect: &Value) -> String {
     }
     let rows: Vec<Value> = customers.iter().map(row).collect();
     let table = table(&["customer", "name", "loses", "gains", "installed_30_days"], &json!(rows));
-    let mut out = format!(
-        "losing something: {}, {} of them with an install of it in the last 30 days; gaining something: {}\n{table}",
-        counted(count("customers_losing"), "customer"),
-        count("installed_30_days"),
-        counted(count("customers_gaining"), "customer"),
-    );
+    let mut out = format!("losing something: {}", counted(count("customers_losing"), "customer"));
+    if count("customers_losing") > 0 {
+        out.push_str(&format!(", {} of them with an install of it in the last 30 days", count("installed_30_days")));
+    }
+    out.push_str(&format!("; gaining something: {}\n{table}", counted(count("customers_gaining"), "customer")));
     // Who gains and loses is counted twice, so this is no more than a hint that there are others.
     if customers.len() as u64 >= 100 {
         out.push_str("\nthese are the first hundred; there may be more");
