@@ -7,6 +7,7 @@
 
 pub mod altered_git;
 pub mod archive;
+pub mod command_line;
 pub mod forward_proxy;
 pub mod operator;
 pub mod package_files;

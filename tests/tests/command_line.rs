@@ -2,51 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own functions fail by panicking")]
 
-use std::process::Command;
-use std::time::Duration;
-
 use cargoman_testkit::cargoman::{ADMIN_TOKEN, Registry, command};
 use cargoman_testkit::output::{Output, run};
+use cargoman_tests::command_line::{LIMIT, admin, ask, ask_json, cargoman, ends};
 use cargoman_tests::operator::text;
 use cargoman_tests::world::LOCAL;
 use cargoman_tests::{Reader, World};
 use serde_json::{Value, json};
-
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// Runs `cargoman` with these arguments.
-#[track_caller]
-fn cargoman(arguments: &[&str]) -> Output {
-    run(command().args(arguments), b"", LIMIT)
-}
-
-/// An admin command against a registry.
-fn admin<'a>(registry: &Registry, command: &'a mut Command, arguments: &[&str]) -> &'a mut Command {
-    command.env("CARGOMAN_URL", registry.control_url()).env("CARGOMAN_TOKEN", ADMIN_TOKEN).args(arguments)
-}
-
-/// Runs an admin command, which must succeed; gives what it printed.
-#[track_caller]
-fn ask(registry: &Registry, arguments: &[&str]) -> String {
-    let output = run(admin(registry, &mut command(), arguments), b"", LIMIT);
-    output.expect_success();
-    output.stdout
-}
-
-/// The same with `--json`, as JSON.
-#[track_caller]
-fn ask_json(registry: &Registry, arguments: &[&str]) -> Value {
-    let text = ask(registry, &[arguments, &["--json"]].concat());
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
-}
-
-/// That it ends with this code and says `words` on standard error, and nothing on standard output.
-#[track_caller]
-fn ends(output: &Output, code: i32, words: &str) {
-    assert_eq!(output.status.code(), Some(code), "{}", output.combined);
-    assert!(output.stderr.contains(words), "{words:?} is missing: {}", output.combined);
-    assert_eq!(output.stdout, "");
-}
 
 #[test]
 fn constraints_are_answered_line_by_line() {
