@@ -11,6 +11,8 @@ mod migrations;
 mod rest_collections;
 mod rest_customers;
 mod rest_deletions;
+mod rest_effect;
+mod rest_explain;
 mod rest_freeze;
 mod rest_grants;
 mod rest_grants_of_collections;
