@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 use super::upload::Upload;
@@ -84,17 +84,22 @@ impl Client {
         self.call(Method::PATCH, path, body).await
     }
 
-    /// PUT of a body that is streamed and may take as long as a slow line needs. The answer, and whether it made something new.
-    pub(crate) async fn upload(&self, path: &str, upload: Upload) -> Result<(Value, bool), Failure> {
+    /// PUT of a body that is streamed and may take as long as a slow line needs.
+    pub(crate) async fn upload(&self, path: &str, upload: Upload) -> Result<Sent, Failure> {
         let request = self
             .request(Method::PUT, path)?
             .timeout(LONGEST_UPLOAD)
             .header(CONTENT_TYPE, upload.content_type)
             .header(CONTENT_LENGTH, upload.length)
             .body(upload.body);
-        let reply = self.send(request, path).await?;
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_connect() => return Err(self.unreachable(path, error)),
+            Err(error) => return Ok(Sent::BrokenOff(error.without_url().to_string())),
+        };
+        let reply = self.read(response, path).await?;
         let new = reply.status == StatusCode::CREATED;
-        Ok((reply.data(path)?, new))
+        Ok(Sent::Answered(reply.data(path)?, new))
     }
 
     /// DELETE.
@@ -127,19 +132,32 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder, path: &str) -> Result<Reply, Failure> {
-        let unreachable = |error: reqwest::Error| {
-            let (url, error) = (format!("{}/{path}", self.base), error.without_url());
-            Failure::failed(format!("cannot reach {url}: {error}; is the registry running, and is CARGOMAN_URL right?"))
-        };
-        let response = request.send().await.map_err(unreachable)?;
+        let response = request.send().await.map_err(|error| self.unreachable(path, error))?;
+        self.read(response, path).await
+    }
+
+    async fn read(&self, response: Response, path: &str) -> Result<Reply, Failure> {
         let status = response.status();
-        let whole: Value = response.json().await.map_err(unreachable)?;
+        let whole: Value = response.json().await.map_err(|error| self.unreachable(path, error))?;
         let code = whole.pointer("/error/code").and_then(Value::as_str).unwrap_or_default();
         if status.is_success() || (status == StatusCode::NOT_FOUND && code == "NOT_FOUND") {
             return Ok(Reply { status, whole });
         }
         Err(refusal(status, &whole))
     }
+
+    fn unreachable(&self, path: &str, error: reqwest::Error) -> Failure {
+        let (url, error) = (format!("{}/{path}", self.base), error.without_url());
+        Failure::failed(format!("cannot reach {url}: {error}; is the registry running, and is CARGOMAN_URL right?"))
+    }
+}
+
+/// What came of an upload.
+pub(crate) enum Sent {
+    /// The answer, and whether it made something new.
+    Answered(Value, bool),
+    /// The connection broke before there was one.
+    BrokenOff(String),
 }
 
 /// What the registry answered: success, or that there is no such thing.

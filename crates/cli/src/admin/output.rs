@@ -1,16 +1,20 @@
 //! Tables for people, JSON for machines.
 
+use std::io::Write;
+
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::Answer;
 
 pub(super) fn show(answer: &Answer, json: bool) {
-    match answer {
-        Answer::Table(_, value) | Answer::Thing(value, _) if json => println!("{value:#}"),
-        Answer::Thing(_, sentence) => println!("{sentence}"),
-        Answer::Table(columns, value) => println!("{}", table(columns, value)),
-    }
+    let text = match answer {
+        Answer::Table(_, value) | Answer::Thing(value, _) if json => format!("{value:#}"),
+        Answer::Thing(_, sentence) => sentence.clone(),
+        Answer::Table(columns, value) => table(columns, value),
+    };
+    // Whoever reads it may stop when he has enough; that is no failure.
+    writeln!(std::io::stdout(), "{text}").ok();
 }
 
 /// Rows under these columns; `none` without rows.

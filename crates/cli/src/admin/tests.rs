@@ -23,23 +23,29 @@ struct Asked {
 /// Runs a command against a listener that gives this answer to everything.
 async fn run_against(status: u16, answer_body: Value, words: &[&str]) -> (Asked, Result<(Answer, bool), Failure>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let token = if words[0] == "explain" { "--admin-token" } else { "--token" };
-    let line = ["cargoman"].iter().chain(words).copied().chain(["--url", &url, token, "secret"]);
-    let parsed = Line::try_parse_from(line).unwrap_or_else(|error| panic!("{words:?}: {error}"));
-    install_crypto();
+    let command = parsed(&listener, words);
     let server = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let asked = read(&mut stream).await;
-        let text = answer_body.to_string();
-        let response = format!(
-            "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
-            text.len()
-        );
-        stream.write_all(response.as_bytes()).await.unwrap();
+        respond(&mut stream, status, &answer_body).await;
         asked
     };
-    tokio::join!(server, answer(parsed.command))
+    tokio::join!(server, answer(command))
+}
+
+/// The command that goes to this listener.
+fn parsed(listener: &TcpListener, words: &[&str]) -> Command {
+    install_crypto();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let token = if words[0] == "explain" { "--admin-token" } else { "--token" };
+    let line = ["cargoman"].iter().chain(words).copied().chain(["--url", &url, token, "secret"]);
+    Line::try_parse_from(line).unwrap_or_else(|error| panic!("{words:?}: {error}")).command
+}
+
+async fn respond(stream: &mut TcpStream, status: u16, body: &Value) {
+    let text = body.to_string();
+    let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n", text.len());
+    stream.write_all(format!("{head}Connection: close\r\n\r\n{text}").as_bytes()).await.unwrap();
 }
 
 async fn read(stream: &mut TcpStream) -> Asked {
@@ -274,6 +280,32 @@ async fn a_zip_is_sent_alone_or_beside_its_metadata() {
     expected.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
     assert!(asked.body == expected, "the parts are not as they should be");
     assert_eq!(sentence(answer), "a/b 1.0 was there already, byte for byte; SHA-1 abc");
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let zip = folder.path().join("a.zip");
+    std::fs::write(&zip, vec![0; 20 << 20]).unwrap();
+    let words = ["package", "publish", "a/b", "1.0", zip.to_str().unwrap()];
+    let refused = json!({"error": {"code": "FORBIDDEN", "message": "this package is outside", "details": []}});
+    for (status, body, said) in [(403, refused, "this package is outside"), (200, json!({"data": {}}), "hung up")] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let command = parsed(&listener, &words);
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert_ne!(stream.read(&mut [0; 64]).await.unwrap(), 0);
+            drop(stream);
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let asked = read(&mut stream).await;
+            respond(&mut stream, status, &body).await;
+            asked.line
+        };
+        let (line, answer) = tokio::join!(server, answer(command));
+        assert_eq!(line, "get packages/a/b");
+        let failure = format!("{:?}", answer.unwrap_err());
+        assert!(failure.contains(said), "{failure}");
+    }
 }
 
 #[tokio::test]

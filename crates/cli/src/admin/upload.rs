@@ -22,7 +22,7 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    /// Of the archive, and of the composer.json that is to stand in for the one in it.
+    /// Of the archive, and of the composer.json of one that has none.
     pub(super) async fn of(archive: &Path, metadata: Option<&Path>) -> Result<Self, Failure> {
         let unreadable =
             |path: &Path, error: std::io::Error| Failure::usage(format!("cannot read {}: {error}", path.display()));

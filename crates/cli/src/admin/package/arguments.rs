@@ -43,9 +43,9 @@ pub(crate) enum Command {
     Publish {
         #[command(flatten)]
         of: Version,
-        /// The archive, with composer.json at its top or in its one folder.
+        /// The archive, with a composer.json at its top or in its one folder.
         file: PathBuf,
-        /// A composer.json that stands in for the one in the archive.
+        /// The composer.json, where the archive has none.
         #[arg(long)]
         metadata: Option<PathBuf>,
     },

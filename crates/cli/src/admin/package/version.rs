@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::arguments::Version;
 use crate::admin::Answer;
-use crate::admin::client::Client;
+use crate::admin::client::{Client, Sent};
 use crate::admin::consent::Consent;
 use crate::admin::output::text;
 use crate::admin::path::{package as address, parts};
@@ -37,10 +37,26 @@ pub(super) async fn publish(client: &Client, of: &Version, upload: Upload) -> Re
     let progress = upload.progress.clone();
     let sent = client.upload(&one(of), upload).await;
     progress.finish_and_clear();
-    let (made, new) = sent?;
+    let (made, new) = match sent? {
+        Sent::Answered(made, new) => (made, new),
+        Sent::BrokenOff(error) => return Err(why(client, of, &error).await),
+    };
     let what = if new { "is published" } else { "was there already, byte for byte" };
     let sentence = format!("{} {} {what}; SHA-1 {}", of.package, text(&made, "version"), text(&made, "dist_sha1"));
     Ok(Answer::Thing(made, sentence))
+}
+
+/// Why the connection broke while the archive was sent. A registry that refuses an upload does not read it to its end, and then
+/// its answer may be lost; what it says of the package alone tells most of the reasons.
+async fn why(client: &Client, of: &Version, error: &str) -> Failure {
+    match client.get(&address(&of.package)).await {
+        Err(refusal) => refusal,
+        Ok(_) => Failure::failed(format!(
+            "the registry hung up while the archive was sent ({error}): it may be too large for it, or this credential may read \
+             the package but not publish; `{} {}` is not published",
+            of.package, of.version
+        )),
+    }
 }
 
 fn one(of: &Version) -> String {
