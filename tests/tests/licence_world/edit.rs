@@ -193,7 +193,7 @@ impl Stage<'_> {
             })
         };
         let mut questions = vec![Question::List];
-        for package in self.model.packages.iter().filter(|package| on(&package.name)).take(8) {
+        for package in self.model.packages.iter().filter(|package| on(&package.name)).take(6) {
             questions.extend(all_about(package));
         }
         let mut asked = 0;
@@ -209,11 +209,11 @@ impl Stage<'_> {
         Ok(asked)
     }
 
-    /// All that every customer who has something of it can ask about a package.
+    /// All that some customers can ask about a package.
     fn ask_about(&mut self, client: &mut Client, package: PackageAt) -> Result<usize, String> {
         let questions = all_about(&self.model.packages[package]);
         let mut asked = 0;
-        for customer in self.model.customers.iter().step_by(1 + self.random.below(3)) {
+        for customer in self.model.customers.iter().skip(self.random.below(8)).step_by(8) {
             let token = first_token(customer);
             for question in &questions {
                 let asker = Asker { model: &self.model, customer, token, now: Utc::now() };
@@ -224,10 +224,10 @@ impl Stage<'_> {
         Ok(asked)
     }
 
-    /// A little of everybody.
+    /// A little of one in four.
     fn ask_everyone(&mut self, client: &mut Client) -> Result<usize, String> {
         let mut asked = 0;
-        for customer in &self.model.customers {
+        for customer in self.model.customers.iter().skip(self.random.below(4)).step_by(4) {
             let token = first_token(customer);
             let package = self.random.pick(&self.model.packages);
             for question in all_about(package).into_iter().chain([Question::List]) {
