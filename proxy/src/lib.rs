@@ -14,7 +14,7 @@ pub mod config;
 mod connection;
 mod edge;
 mod link;
-mod observe;
+pub mod observe;
 pub mod plugin;
 mod request;
 pub mod server;

@@ -28,6 +28,7 @@ use crate::edge::EdgeProxy;
 use crate::link::control_plane::ControlPlane;
 use crate::link::installs::{forward, installs};
 use crate::link::reading::Reading;
+use crate::observe::counters::Counters;
 use crate::plugin::{self, Plugins, Registry};
 use crate::request::Parts;
 
@@ -36,6 +37,7 @@ pub struct Edge {
     config: EdgeConfig,
     control_plane: Arc<ControlPlane>,
     parts: Arc<Parts>,
+    counters: Arc<Counters>,
     reports: mpsc::Receiver<InstallReport>,
     listeners: Vec<(SocketAddr, TcpListener)>,
     addresses: Vec<SocketAddr>,
@@ -91,9 +93,10 @@ impl Edge {
         let dists = Dists::new(&cache.directory, cache.dist_bytes, Arc::clone(&control_plane))
             .map_err(|error| StartError::Cache { directory: cache.directory.display().to_string(), error })?;
         let (installs, reports) = installs();
+        let counters = Arc::new(Counters::default());
         let parts = Arc::new(Parts {
             reading: Reading::new(Arc::clone(&control_plane), cache.metadata_bytes / 2),
-            views: Views::new(cache.metadata_bytes / 2),
+            views: Views::new(cache.metadata_bytes / 2, Arc::clone(&counters)),
             dists,
             installs,
             plugins,
@@ -101,7 +104,13 @@ impl Edge {
         });
         let listeners = config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
         let addresses = listeners.iter().map(|(address, _)| *address).collect();
-        Ok(Self { config, control_plane, parts, reports, listeners, addresses, plain_http2: false })
+        Ok(Self { config, control_plane, parts, counters, reports, listeners, addresses, plain_http2: false })
+    }
+
+    /// What it did so far; goes on counting while it runs.
+    #[must_use]
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
     }
 
     /// Where it listens, with the real ports.

@@ -4,6 +4,7 @@
 //! the request came in. Nothing negative is kept. Keys are structs, never joined texts.
 
 pub(crate) mod access;
+pub(crate) mod collections;
 pub(crate) mod dists;
 pub(crate) mod packages;
 pub(crate) mod tenants;

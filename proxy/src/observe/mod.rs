@@ -1,4 +1,5 @@
 //! What operators see of the edge: one line per request, and whether it is alive and ready.
 
 pub(crate) mod access_log;
+pub mod counters;
 pub(crate) mod health;

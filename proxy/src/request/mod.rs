@@ -3,10 +3,12 @@
 pub(crate) mod admit;
 mod authenticate;
 pub(crate) mod authorize;
+pub(crate) mod bearer;
 mod host;
 pub(crate) mod refuse;
 pub(crate) mod reply;
 pub(crate) mod route;
+pub(crate) mod segment;
 mod target;
 mod tenant;
 pub(crate) mod visit;
@@ -19,14 +21,16 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use self::authenticate::Credential;
+use self::bearer::Bearer;
 use self::refuse::Refusal;
 use self::reply::Reply;
 use self::route::Route;
 use self::visit::Visit;
+use crate::cache::collections::Held;
 use crate::cache::dists::Dists;
 use crate::cache::views::Views;
 use crate::link::installs::Installs;
-use crate::link::reading::{Found, Reading};
+use crate::link::reading::{Found, Needed, Reading, WhichPackages};
 use crate::observe::health;
 use crate::plugin::Plugins;
 
@@ -84,8 +88,11 @@ async fn steps(parts: &Parts, visit: &mut Visit, session: &mut Session) -> Resul
     }
     // 2 to 4 Whose registry, which route, whose token: from one read that began after the request came in.
     let digest = credential.digest().filter(|_| route != Route::PassThrough);
-    let needed = |tenant: &Tenant, access: Option<&Access>| needed(&route, tenant, access);
-    let found = parts.reading.read(request.host.as_str(), digest, &needed).await.map_err(|error| {
+    let began = (parts.now)();
+    let packages =
+        |tenant: &Tenant, access: Option<&Access>, held: &Held| packages(&route, tenant, access, held, began);
+    let needed = needed(&route, &packages);
+    let found = parts.reading.read(request.host.as_str(), digest, needed).await.map_err(|error| {
         tracing::warn!(target: "cargoman::edge", %error, "facts could not be read");
         Refusal::Unavailable
     })?;
@@ -103,57 +110,64 @@ async fn steps(parts: &Parts, visit: &mut Visit, session: &mut Session) -> Resul
         return Ok(Answer::PassThrough(tenant.id));
     }
     let now = (parts.now)();
-    let access = authenticate::access(found.access.as_deref(), now)?;
+    let access = authenticate::access(found.access.as_ref().map(|known| &*known.value), now)?;
     visit.customer = Some(access.customer.id.clone());
     visit.token = Some(access.token.id.clone());
     // 5 and 6 Whether he may, and what he gets.
-    authorize::enter(tenant, access, now)?;
+    let bearer = Bearer { tenant, access, held: &found.held, now };
+    authorize::enter(&bearer)?;
     let body = match route {
         Route::Installs => write::read_body(session, reply::installs::MOST_BYTES).await?,
         _ => bytes::Bytes::new(),
     };
-    reply(parts, &request, &route, (tenant, access), &found, &body, now).await.map(Answer::Reply)
+    reply(parts, &request, &route, &bearer, &found, &body).await.map(Answer::Reply)
 }
 
 async fn reply(
     parts: &Parts,
     request: &admit::Admitted,
     route: &Route,
-    who: (&Tenant, &Access),
+    bearer: &Bearer<'_>,
     found: &Found,
     body: &[u8],
-    now: DateTime<Utc>,
 ) -> Result<Reply, Refusal> {
-    let (tenant, access) = who;
     Ok(match route {
-        Route::Root => reply::root::answer(request, tenant, access, &found.all(), now),
+        Route::Root => reply::root::answer(request, bearer, &found.all()),
         Route::Package { name, file } => {
-            reply::package::answer(request, who, (name, *file), found.package(name), &parts.views, now).await?
+            reply::package::answer(request, bearer, (name, *file), found.package(name), &parts.views).await?
         }
         Route::Dist { name, version, reference } => {
             let package = found.package(name).map(|known| &*known.value);
-            reply::dist::answer(request, who, package, (version, reference), &parts.dists, now).await?
+            reply::dist::answer(request, bearer, package, (version, reference), &parts.dists).await?
         }
-        Route::List => reply::list::answer(request, tenant, access, &found.all(), now),
-        Route::Search => reply::search::answer(request, tenant, access, &found.all(), now),
-        Route::Providers { name } => reply::providers::answer(request, who, name, &found.all(), now),
-        Route::Installs => reply::installs::answer(tenant, access, body, &parts.installs)?,
+        Route::List => reply::list::answer(request, bearer, &found.all()),
+        Route::Search => reply::search::answer(request, bearer, &found.all()),
+        Route::Providers { name } => reply::providers::answer(request, bearer, name, &found.all()),
+        Route::Installs => reply::installs::answer(bearer, body, &parts.installs)?,
         Route::Nowhere | Route::PassThrough => return Err(Refusal::NotFound),
     })
 }
 
-/// The packages that an answer is made from.
-fn needed(route: &Route, tenant: &Tenant, access: Option<&Access>) -> Vec<PackageName> {
-    match route {
-        Route::Package { name, .. } | Route::Dist { name, .. } => vec![name.clone()],
-        // Exclusive vendors stand there as patterns, whatever is under them.
-        Route::Root => {
-            let mut names = access.map(authorize::covered).unwrap_or_default();
-            names.retain(|name| !reply::root::is_exclusive(tenant, name.vendor()));
-            names
-        }
-        Route::List | Route::Search | Route::Providers { .. } => access.map(authorize::covered).unwrap_or_default(),
-        Route::Installs | Route::Nowhere | Route::PassThrough => Vec::new(),
+/// What an answer is made from.
+fn needed<'a>(route: &Route, packages: &'a WhichPackages<'a>) -> Needed<'a> {
+    let collections = !matches!(route, Route::Nowhere | Route::PassThrough);
+    let directory = matches!(route, Route::Root | Route::List | Route::Search | Route::Providers { .. });
+    Needed { collections, directory, packages }
+}
+
+/// The packages among it.
+fn packages(
+    route: &Route,
+    tenant: &Tenant,
+    access: Option<&Access>,
+    held: &Held,
+    now: DateTime<Utc>,
+) -> Vec<PackageName> {
+    match (route, access) {
+        (Route::Package { name, .. } | Route::Dist { name, .. }, _) => vec![name.clone()],
+        (Route::Root, Some(access)) => reply::root::packages(tenant, access, held, now),
+        (Route::List | Route::Search | Route::Providers { .. }, Some(access)) => bearer::under(access, held, |_| true),
+        _ => Vec::new(),
     }
 }
 

@@ -28,14 +28,8 @@ pub(crate) enum Refusal {
     Scope { scope: &'static str },
     /// The tenant is suspended; its own words.
     TenantSuspended { words: String },
-    /// The customer is suspended.
-    CustomerSuspended { reason: Option<String> },
-    /// The customer's time is over.
-    CustomerExpired,
-    /// The grant's updates end before this version.
-    BeyondUpdates { package: String, version: String, until: DateTime<Utc>, renew: String },
-    /// The customer has the package, but not this.
-    NotGranted { package: String },
+    /// The customer has no right to this now, or to anything: why, in the tenant's words.
+    Told { words: String },
     /// Nothing there, or nothing that he may know of.
     NotFound,
     /// As `NotFound`, where Composer asks by the hundred and would print every warning.
@@ -94,12 +88,7 @@ impl Refusal {
             Self::Fault(Fault::HeadersTooLarge) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Fault(_) | Self::NoSuchHost | Self::BodyMalformed => StatusCode::BAD_REQUEST,
             Self::Unauthorized | Self::TokenOver { .. } => StatusCode::UNAUTHORIZED,
-            Self::Scope { .. }
-            | Self::TenantSuspended { .. }
-            | Self::CustomerSuspended { .. }
-            | Self::CustomerExpired
-            | Self::BeyondUpdates { .. }
-            | Self::NotGranted { .. } => StatusCode::FORBIDDEN,
+            Self::Scope { .. } | Self::TenantSuspended { .. } | Self::Told { .. } => StatusCode::FORBIDDEN,
             Self::NotFound | Self::NoSuchPackage => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -153,17 +142,7 @@ impl Refusal {
                 format!("A token of scope {scope} cannot read packages. Use one of scope download.")
             }
             Self::TenantSuspended { words } if words.trim().is_empty() => "This registry is suspended.".to_owned(),
-            Self::TenantSuspended { words } => words.clone(),
-            Self::CustomerSuspended { reason: Some(reason) } => {
-                format!("Your access to this registry is suspended: {reason}")
-            }
-            Self::CustomerSuspended { reason: None } => "Your access to this registry is suspended.".to_owned(),
-            Self::CustomerExpired => "Your access to this registry has expired. Ask its owner to renew it.".to_owned(),
-            Self::BeyondUpdates { package, version, until, renew } => format!(
-                "Your licence for {package} covers versions published up to {}; {version} came later. Renew at {renew}",
-                day(*until)
-            ),
-            Self::NotGranted { package } => format!("Your licence for {package} does not cover this version."),
+            Self::TenantSuspended { words } | Self::Told { words } | Self::Plugin { words, .. } => words.clone(),
             Self::NotFound | Self::NoSuchPackage => "Not found.".to_owned(),
             Self::Method { allow } => format!("This address takes {allow} only."),
             Self::BodyTooLarge { most } => format!("The body is larger than {most} bytes."),
@@ -173,7 +152,6 @@ impl Refusal {
             Self::Unavailable | Self::UpstreamUnavailable { .. } => {
                 "The registry cannot answer for the moment. Try again in a few seconds.".to_owned()
             }
-            Self::Plugin { words, .. } => words.clone(),
         }
     }
 }
@@ -244,19 +222,7 @@ mod tests {
             (Refusal::Scope { scope: "webhook" }, 403, "webhook"),
             (Refusal::TenantSuspended { words: "Closed.".into() }, 403, "Closed."),
             (Refusal::TenantSuspended { words: " ".into() }, 403, "suspended"),
-            (Refusal::CustomerSuspended { reason: Some("unpaid".into()) }, 403, "unpaid"),
-            (Refusal::CustomerExpired, 403, "expired"),
-            (
-                Refusal::BeyondUpdates {
-                    package: "acme/pay".into(),
-                    version: "2.1.0".into(),
-                    until,
-                    renew: "https://acme.example".into(),
-                },
-                403,
-                "up to 2025-01-15; 2.1.0 came later. Renew at https://acme.example",
-            ),
-            (Refusal::NotGranted { package: "acme/pay".into() }, 403, "acme/pay"),
+            (Refusal::Told { words: "Unpaid.".into() }, 403, "Unpaid."),
             (Refusal::NotFound, 404, "Not found"),
             (Refusal::Method { allow: "GET, HEAD" }, 405, "GET, HEAD"),
             (Refusal::BodyTooLarge { most: 10 }, 413, "10 bytes"),
@@ -296,7 +262,7 @@ mod tests {
         for refusal in [
             Refusal::Unauthorized,
             Refusal::NotFound,
-            Refusal::CustomerExpired,
+            Refusal::Told { words: "Unpaid.".into() },
             Refusal::NoSuchHost,
             Refusal::Unavailable,
         ] {
@@ -307,9 +273,8 @@ mod tests {
 
     #[test]
     fn people_cannot_steer_a_terminal() {
-        let refusal = Refusal::CustomerSuspended {
-            reason: Some("\u{1b}[31mred\u{1b}]0;x\u{7}\r\n\u{9b}1m \u{202e}back \"q\"".into()),
-        };
-        assert_eq!(body(&refusal)["warning"], "Your access to this registry is suspended: [31mred]0;x1m back \"q\"");
+        let refusal =
+            Refusal::Told { words: "Suspended: \u{1b}[31mred\u{1b}]0;x\u{7}\r\n\u{9b}1m \u{202e}back \"q\"".into() };
+        assert_eq!(body(&refusal)["warning"], "Suspended: [31mred]0;x1m back \"q\"");
     }
 }

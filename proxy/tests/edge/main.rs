@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this is test code")]
 
 mod client;
+mod collections;
 mod dists;
 mod documents;
 mod fake;
 mod grammar;
+mod lapses;
+mod messages;
 mod passing;
 mod process;
 mod refusals;

@@ -12,10 +12,13 @@ use cargoman_composer::name::{PackageName, VendorName};
 use cargoman_composer::version::Version as NormalizedVersion;
 use cargoman_credential::{Digest, Kind, Secret};
 use cargoman_edge_protocol::{
-    Access, Dist, Entry, Host, Key, Package, PastReference, Source, Tenant, TenantId, Vendor, Version,
+    Access, Directory, Dist, Entry, Host, Key, Package, PastReference, Source, Tenant, TenantId, Vendor, Version,
 };
-use cargoman_licence::{Customer, CustomerStatus, Grant, GrantStatus, Scope, TenantPolicy, Token};
+use cargoman_licence::{
+    Collection, CollectionId, Customer, CustomerStatus, Grant, GrantStatus, PackageGlob, Scope, TenantPolicy, Token,
+};
 use cargoman_proxy::config::{ControlPlane, EdgeConfig, EdgeCredential};
+use cargoman_proxy::observe::counters::Counters;
 use cargoman_proxy::server::Edge;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -31,6 +34,7 @@ pub(crate) struct World {
     pub(crate) fake: Arc<Fake>,
     pub(crate) address: SocketAddr,
     pub(crate) cache: Arc<tempfile::TempDir>,
+    pub(crate) counters: Arc<Counters>,
     stop: watch::Sender<bool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -165,6 +169,11 @@ pub(crate) fn grant(package: &str, constraint: &str) -> Grant {
     }
 }
 
+/// A grant on every version of a collection.
+pub(crate) fn grant_on(collection: &str) -> Grant {
+    Grant::on(format!("grant_{collection}"), CollectionId(collection.to_owned()))
+}
+
 pub(crate) fn access(grants: Vec<Grant>) -> Access {
     Access {
         token: Token {
@@ -220,10 +229,10 @@ impl World {
         config.drain = Duration::from_secs(3);
         change(&mut config);
         let edge = Edge::new(config).unwrap();
-        let address = edge.local_addresses()[0];
+        let (address, counters) = (edge.local_addresses()[0], edge.counters());
         let (stop, stopping) = watch::channel(false);
         let thread = std::thread::spawn(move || edge.run(stopping));
-        let world = Self { fake, address, cache, stop, thread: Some(thread) };
+        let world = Self { fake, address, cache, counters, stop, thread: Some(thread) };
         world.put_tenant(HOST, acme());
         world.put_package(tenant_id(1), acme_pay());
         world
@@ -231,6 +240,25 @@ impl World {
 
     pub(crate) fn put_tenant(&self, host: &str, tenant: Tenant) {
         self.fake.put(Key::Host { host: host.to_owned() }, Entry::Host(Host::Tenant(tenant)));
+    }
+
+    /// A collection of `acme`.
+    pub(crate) fn put_collection(&self, id: &str, members: &[&str], constraint: Option<&str>) {
+        let id = CollectionId(id.to_owned());
+        let globs: Vec<_> = members.iter().map(|member| PackageGlob::parse(member).unwrap()).collect();
+        let collection = Collection {
+            id: id.clone(),
+            packages: globs.into(),
+            constraint: constraint.map(|text| Constraint::parse(text).unwrap()),
+            minimum_stability: None,
+        };
+        self.fake.put(Key::Collection { tenant: tenant_id(1), collection: id }, Entry::Collection(collection));
+    }
+
+    /// The names of all packages of `acme`, in order.
+    pub(crate) fn put_directory(&self, names: &[&str]) {
+        let packages = names.iter().map(|text| name(text)).collect();
+        self.fake.put(Key::Directory { tenant: tenant_id(1) }, Entry::Directory(Directory { packages }));
     }
 
     /// A package with its archives.

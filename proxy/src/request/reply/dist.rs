@@ -2,8 +2,7 @@
 //!
 //! The bytes come from disk by digest, and were checked against it; a byte that does not match is never sent.
 
-use cargoman_edge_protocol::{Access, Package, Tenant};
-use chrono::{DateTime, Utc};
+use cargoman_edge_protocol::Package;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::range::{Range, range};
@@ -11,19 +10,20 @@ use super::{Body, Reply, conditional};
 use crate::cache::dists::{DistKey, Dists};
 use crate::request::admit::Admitted;
 use crate::request::authorize;
+use crate::request::bearer::Bearer;
 use crate::request::refuse::Refusal;
 
 /// The answer for (`version`, `reference`) of a package.
 pub(crate) async fn answer(
     request: &Admitted,
-    (tenant, access): (&Tenant, &Access),
+    bearer: &Bearer<'_>,
     package: Option<&Package>,
     wanted: (&str, &str),
     dists: &Dists,
-    now: DateTime<Utc>,
 ) -> Result<Reply, Refusal> {
     let package = package.ok_or(Refusal::NotFound)?;
-    let dist = authorize::dist(tenant, access, package, wanted, now)?;
+    let dist = authorize::dist(bearer, package, wanted)?;
+    let tenant = bearer.tenant;
     let tag = conditional::entity_tag(tenant.id, &dist.sha256);
     if conditional::has_entity(&request.conditions, &tag) {
         return Ok(with_fields(Reply::new(StatusCode::NOT_MODIFIED, Body::None), tag));

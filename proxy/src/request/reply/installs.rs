@@ -1,13 +1,13 @@
 //! `notify-batch`: what Composer says it installed. Believed only as far as the token reaches, and never waited for.
 
 use cargoman_composer::name::PackageName;
-use cargoman_edge_protocol::{Access, InstallReport, Tenant};
+use cargoman_edge_protocol::InstallReport;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
 use super::{Body, Reply};
 use crate::link::installs::Installs;
-use crate::request::authorize;
+use crate::request::bearer::Bearer;
 use crate::request::refuse::Refusal;
 
 /// Most bytes of a report.
@@ -28,17 +28,21 @@ struct Download {
 }
 
 /// Takes a report in and answers at once.
-pub(crate) fn answer(tenant: &Tenant, access: &Access, body: &[u8], installs: &Installs) -> Result<Reply, Refusal> {
+pub(crate) fn answer(bearer: &Bearer<'_>, body: &[u8], installs: &Installs) -> Result<Reply, Refusal> {
     let notification: Notification = serde_json::from_slice(body).map_err(|_| Refusal::BodyMalformed)?;
     let installs_of: Vec<(PackageName, String)> = notification
         .downloads
         .into_iter()
         .filter(|download| download.version.len() <= LONGEST_VERSION && !download.version.contains(char::is_control))
         .filter_map(|download| Some((PackageName::parse_lowercasing(&download.name).ok()?, download.version)))
-        .filter(|(name, _)| authorize::covers(access, name))
+        .filter(|(name, _)| bearer.covers(name))
         .collect();
     if !installs_of.is_empty() {
-        installs.hand_in(InstallReport { tenant: tenant.id, token: access.token.id.clone(), installs: installs_of });
+        installs.hand_in(InstallReport {
+            tenant: bearer.tenant.id,
+            token: bearer.access.token.id.clone(),
+            installs: installs_of,
+        });
     }
     let mut reply =
         Reply::new(StatusCode::CREATED, Body::Bytes(bytes::Bytes::from_static(b"{\"status\":\"success\"}")));

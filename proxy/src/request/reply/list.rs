@@ -1,21 +1,14 @@
 //! `list.json`: names of the packages that this customer sees, narrowed on this side as Composer expects.
 
-use cargoman_edge_protocol::{Access, Package, Tenant};
-use chrono::{DateTime, Utc};
+use cargoman_edge_protocol::Package;
 use serde_json::json;
 
 use super::{Reply, fresh_document};
 use crate::request::admit::Admitted;
-use crate::request::authorize;
+use crate::request::bearer::Bearer;
 
 /// The names; `?vendor=acme` and `?filter=acme/pay*` narrow them.
-pub(crate) fn answer(
-    request: &Admitted,
-    tenant: &Tenant,
-    access: &Access,
-    packages: &[&Package],
-    now: DateTime<Utc>,
-) -> Reply {
+pub(crate) fn answer(request: &Admitted, bearer: &Bearer<'_>, packages: &[&Package]) -> Reply {
     let filter = parameter(request, "filter");
     let vendor = parameter(request, "vendor");
     let mut names: Vec<&str> = packages
@@ -24,11 +17,11 @@ pub(crate) fn answer(
         .filter(|package| {
             filter.as_deref().is_none_or(|filter| matches(&filter.to_ascii_lowercase(), package.name.as_str()))
         })
-        .filter(|package| !authorize::visible(access, package, None, now).is_empty())
+        .filter(|package| bearer.sees(package))
         .map(|package| package.name.as_str())
         .collect();
     names.sort_unstable();
-    fresh_document(request, tenant.id, &json!({ "packageNames": names }))
+    fresh_document(request, bearer.tenant.id, &json!({ "packageNames": names }))
 }
 
 /// A query parameter that is there and not empty.

@@ -5,6 +5,7 @@ pub(crate) mod dist;
 pub(crate) mod encoding;
 pub(crate) mod installs;
 pub(crate) mod list;
+mod notices;
 pub(crate) mod package;
 pub(crate) mod providers;
 pub(crate) mod range;

@@ -6,8 +6,7 @@
 use bytes::Bytes;
 use cargoman_composer::name::PackageName;
 use cargoman_composer::p2;
-use cargoman_edge_protocol::{Access, Dist, Package, Source, Tenant, TenantId, Version};
-use chrono::{DateTime, Utc};
+use cargoman_edge_protocol::{Package, Source, Tenant, TenantId, Version};
 use serde_json::{Map, Value, json};
 
 use super::{Reply, conditional, document, encoding};
@@ -15,33 +14,48 @@ use crate::cache::views::{View, ViewKey, Views};
 use crate::cache::{Known, Lost};
 use crate::request::admit::Admitted;
 use crate::request::authorize;
+use crate::request::bearer::{Bearer, visible};
 use crate::request::refuse::Refusal;
 use crate::request::route::File;
+use crate::request::segment::segment;
 
 /// The answer for `name`; `package` is what is known of it.
 pub(crate) async fn answer(
     request: &Admitted,
-    (tenant, access): (&Tenant, &Access),
+    bearer: &Bearer<'_>,
     (name, file): (&PackageName, File),
     package: Option<&Known<Package>>,
     views: &Views,
-    now: DateTime<Utc>,
 ) -> Result<Reply, Refusal> {
-    let Some(package) = package.filter(|_| authorize::covers(access, name)) else {
+    let tenant = bearer.tenant;
+    let Some(package) = package else { return nothing(request, tenant, name, false) };
+    let rights = bearer.view(name);
+    if !rights.covers() {
         return nothing(request, tenant, name, false);
-    };
-    let visible = authorize::visible(access, &package.value, Some(file), now);
-    if visible.is_empty() {
-        let shown_elsewhere = !authorize::visible(access, &package.value, None, now).is_empty();
-        return nothing(request, tenant, name, shown_elsewhere || !is_public(tenant, name));
     }
-    let key = ViewKey::new(tenant, package, file, &visible);
-    let (rendered, tenant, path) = (package.clone(), tenant.clone(), request.target.path().to_owned());
-    let view = views
-        .get(key, move || render(&tenant, &path, &rendered.value, &visible))
-        .await
-        .map_err(|Lost| Refusal::Unavailable)?;
+    let visible = visible(&rights, &package.value, Some(file));
+    if visible.is_empty() {
+        let shown_elsewhere = bearer.sees(&package.value);
+        let suspended = authorize::suspended_package(bearer, &rights, name).filter(|_| !shown_elsewhere);
+        return suspended
+            .map_or_else(|| nothing(request, tenant, name, shown_elsewhere || !is_public(tenant, name)), Err);
+    }
+    let source = shows_source(bearer, &package.value);
+    let key = ViewKey::new(tenant, package, file, (&visible, source));
+    let (rendered, path) = (package.clone(), request.target.path().to_owned());
+    let (tenant, canonical_url) = (tenant.id, tenant.canonical_url.clone());
+    let render = move || {
+        let shape = Shape { package: &rendered.value, canonical_url: &canonical_url, source };
+        view(tenant, &path, shape.document(&visible).into())
+    };
+    let view = views.get(key, render).await.map_err(|Lost| Refusal::Unavailable)?;
     Ok(document(request, &view.date, &view.identity, view.gzip.as_ref()))
+}
+
+/// The first that says something: customer, package, tenant.
+fn shows_source(bearer: &Bearer<'_>, package: &Package) -> bool {
+    let of_package = package.source.unwrap_or(bearer.tenant.source) == Source::Show;
+    bearer.access.customer.source_shown.unwrap_or(of_package)
 }
 
 /// Nothing to show: an empty list keeps Composer from looking elsewhere, 404 lets it.
@@ -60,31 +74,43 @@ fn is_public(tenant: &Tenant, name: &PackageName) -> bool {
     vendor.is_some_and(|vendor| vendor.public_names.contains(name))
 }
 
-fn render(tenant: &Tenant, path: &str, package: &Package, visible: &[u32]) -> View {
-    let shown = visible.iter().filter_map(|position| package.versions.get(usize::try_from(*position).ok()?));
-    let versions: Vec<Map<String, Value>> = shown.map(|version| version_object(tenant, package, version)).collect();
-    view(tenant.id, path, p2::document(&package.name, &versions).into())
-}
-
 fn view(tenant: TenantId, path: &str, identity: Bytes) -> View {
     View { date: conditional::last_modified(tenant, path, &identity), gzip: encoding::gzip(&identity, 6), identity }
 }
 
-fn version_object(tenant: &Tenant, package: &Package, version: &Version) -> Map<String, Value> {
-    let mut object = version.metadata.clone();
-    object.shift_remove("source");
-    if let (Source::Show, Some(url)) = (tenant.source, &package.source_url) {
-        object.insert("source".to_owned(), json!({ "type": "git", "url": url, "reference": version.reference }));
-    }
-    object.insert("dist".to_owned(), dist_object(tenant, &package.name, version, &version.dist));
-    if let Some(abandoned) = &package.abandoned {
-        object.insert("abandoned".to_owned(), abandoned.replacement.clone().map_or(Value::Bool(true), Value::from));
-    }
-    object
+/// All that a document depends on beside which versions it shows: nothing of who asks.
+struct Shape<'a> {
+    package: &'a Package,
+    canonical_url: &'a str,
+    source: bool,
 }
 
-fn dist_object(tenant: &Tenant, name: &PackageName, version: &Version, dist: &Dist) -> Value {
-    let segment = authorize::segment(version.version.normalized());
-    let url = format!("{}/dist/{}/{segment}/{}.zip", tenant.canonical_url, name.as_str(), version.reference);
-    json!({ "type": "zip", "url": url, "reference": version.reference, "shasum": dist.sha1 })
+impl Shape<'_> {
+    fn document(&self, visible: &[u32]) -> Vec<u8> {
+        let versions = &self.package.versions;
+        let shown = visible.iter().filter_map(|position| versions.get(usize::try_from(*position).ok()?));
+        let objects: Vec<Map<String, Value>> = shown.map(|version| self.version(version)).collect();
+        p2::document(&self.package.name, &objects)
+    }
+
+    fn version(&self, version: &Version) -> Map<String, Value> {
+        let mut object = version.metadata.clone();
+        object.shift_remove("source");
+        if let (true, Some(url)) = (self.source, &self.package.source_url) {
+            object.insert("source".to_owned(), json!({ "type": "git", "url": url, "reference": version.reference }));
+        }
+        object.insert("dist".to_owned(), self.dist(version));
+        // What is said of this version goes before what is said of all.
+        if let Some(abandoned) = version.deprecated.as_ref().or(self.package.abandoned.as_ref()) {
+            object.insert("abandoned".to_owned(), abandoned.replacement.clone().map_or(Value::Bool(true), Value::from));
+        }
+        object
+    }
+
+    fn dist(&self, version: &Version) -> Value {
+        let (base, name, reference) = (self.canonical_url, self.package.name.as_str(), &version.reference);
+        let segment = segment(version.version.normalized());
+        let url = format!("{base}/dist/{name}/{segment}/{reference}.zip");
+        json!({ "type": "zip", "url": url, "reference": reference, "shasum": version.dist.sha1 })
+    }
 }

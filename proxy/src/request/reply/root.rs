@@ -1,45 +1,52 @@
 //! `packages.json`: where everything is, which names are ours, and what this customer ought to read.
 //!
-//! Every URL in it is root-relative, so that each host of a tenant stays consistent in itself.
+//! Every URL in it is root-relative, so that each host of a tenant stays consistent in itself. The messages stand here alone,
+//! never in p2 bytes, which customers share.
 
 use bytes::Bytes;
+use cargoman_composer::name::PackageName;
 use cargoman_edge_protocol::{Access, Package, Tenant};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{Reply, conditional, document, encoding};
+use super::{Reply, conditional, document, encoding, notices};
+use crate::cache::collections::Held;
 use crate::request::admit::Admitted;
-use crate::request::authorize;
-use crate::request::refuse::{clean, day};
-
-/// How long before its end a token's bearer is told.
-const TOKEN_NOTICE: TimeDelta = TimeDelta::days(14);
+use crate::request::bearer::{self, Bearer};
+use crate::request::refuse::day;
 
 /// No package can have this name. Composer takes an empty list of patterns for "ask me everything".
 const NOTHING: &str = "-/-";
 
-/// The root file. `packages` are the covered ones outside exclusive vendors.
-pub(crate) fn answer(
-    request: &Admitted,
-    tenant: &Tenant,
-    access: &Access,
-    packages: &[&Package],
-    now: DateTime<Utc>,
-) -> Reply {
-    let mut root = available(tenant, access, packages, now);
-    let info = token_notice(access, now);
-    if let Some(info) = &info {
-        root.insert("info".to_owned(), Value::from(clean(info)));
+/// The root file. `packages` are those of [`packages`].
+pub(crate) fn answer(request: &Admitted, bearer: &Bearer<'_>, packages: &[&Package]) -> Reply {
+    let mut root = available(bearer, packages);
+    let notices = notices::of(bearer, packages);
+    // Composer prints nothing on a 304: with the day in it, the date lets a message through once a day.
+    let today = if notices.is_empty() { String::new() } else { day(bearer.now) };
+    for (key, words) in notices {
+        root.insert(key.to_owned(), Value::from(words));
     }
     let identity = Bytes::from(Value::Object(root).to_string());
-    // Composer prints nothing on a 304: with the day in it, the date lets a message through once a day.
     let mut dated = identity.to_vec();
-    if info.is_some() {
-        dated.extend_from_slice(day(now).as_bytes());
-    }
-    let date = conditional::last_modified(tenant.id, request.target.path(), &dated);
+    dated.extend_from_slice(today.as_bytes());
+    let date = conditional::last_modified(bearer.tenant.id, request.target.path(), &dated);
     let gzip = if request.conditions.gzip { encoding::gzip(&identity, 1) } else { None };
     document(request, &date, &identity, gzip.as_ref())
+}
+
+/// The packages that the root file is made from: those that it may have to name, and those of which a newer version may be out.
+/// Exclusive vendors stand there as patterns, whatever is under them.
+pub(crate) fn packages(tenant: &Tenant, access: &Access, held: &Held, now: DateTime<Utc>) -> Vec<PackageName> {
+    let mut names = bearer::under(access, held, |_| true);
+    names.retain(|name| !is_exclusive(tenant, name.vendor()));
+    let past_limit = bearer::under(access, held, |grant| grant.updates_until.is_some_and(|until| until < now));
+    if !past_limit.is_empty() {
+        names.extend(past_limit);
+        names.sort_unstable();
+        names.dedup();
+    }
+    names
 }
 
 /// Whether `vendor` is one whose every name is the tenant's.
@@ -47,7 +54,8 @@ pub(crate) fn is_exclusive(tenant: &Tenant, vendor: &str) -> bool {
     tenant.vendors.iter().any(|known| known.exclusive && known.name.as_str() == vendor)
 }
 
-fn available(tenant: &Tenant, access: &Access, packages: &[&Package], now: DateTime<Utc>) -> Map<String, Value> {
+fn available(bearer: &Bearer<'_>, packages: &[&Package]) -> Map<String, Value> {
+    let tenant = bearer.tenant;
     let mut patterns: Vec<String> = tenant
         .vendors
         .iter()
@@ -57,7 +65,7 @@ fn available(tenant: &Tenant, access: &Access, packages: &[&Package], now: DateT
     patterns.sort_unstable();
     let mut names: Vec<&str> = packages
         .iter()
-        .filter(|package| !authorize::visible(access, package, None, now).is_empty())
+        .filter(|package| !is_exclusive(tenant, package.name.vendor()) && bearer.sees(package))
         .map(|package| package.name.as_str())
         .collect();
     names.sort_unstable();
@@ -82,9 +90,4 @@ fn available(tenant: &Tenant, access: &Access, packages: &[&Package], now: DateT
     root.insert("search".to_owned(), json!("/search.json?q=%query%&type=%type%"));
     root.insert("providers-api".to_owned(), json!("/providers/%package%.json"));
     root
-}
-
-fn token_notice(access: &Access, now: DateTime<Utc>) -> Option<String> {
-    let at = access.token.expires_at.filter(|at| *at - now <= TOKEN_NOTICE)?;
-    Some(format!("Your token ending in {} expires on {}.", access.token.last_four, day(at)))
 }

@@ -1,44 +1,37 @@
 //! `search.json`: a search over the packages that this customer sees, by the words of their newest visible version.
 
-use cargoman_edge_protocol::{Access, Package, Tenant, Version};
-use chrono::{DateTime, Utc};
+use cargoman_edge_protocol::{Package, Version};
 use serde_json::{Map, Value, json};
 
 use super::list::parameter;
 use super::{Reply, fresh_document};
 use crate::request::admit::Admitted;
-use crate::request::authorize;
+use crate::request::bearer::Bearer;
 use crate::request::route::File;
 
 /// Most results in one answer; Composer reads no second page.
 const MOST: usize = 100;
 
 /// The packages in which every word of `?q=` stands, of `?type=` if given.
-pub(crate) fn answer(
-    request: &Admitted,
-    tenant: &Tenant,
-    access: &Access,
-    packages: &[&Package],
-    now: DateTime<Utc>,
-) -> Reply {
+pub(crate) fn answer(request: &Admitted, bearer: &Bearer<'_>, packages: &[&Package]) -> Reply {
     let query = parameter(request, "q").unwrap_or_default().to_lowercase();
     let words: Vec<&str> = query.split_whitespace().collect();
     let wanted_type = parameter(request, "type");
     let mut results: Vec<Value> = packages
         .iter()
-        .filter_map(|package| newest(access, package, now).map(|version| (*package, version)))
+        .filter_map(|package| newest(bearer, package).map(|version| (*package, version)))
         .filter(|(_, version)| wanted_type.as_deref().is_none_or(|wanted| package_type(version) == wanted))
         .filter(|(package, version)| holds(package, version, &words))
         .map(|(package, version)| result(package, version))
         .collect();
     let total = results.len();
     results.truncate(MOST);
-    fresh_document(request, tenant.id, &json!({ "results": results, "total": total }))
+    fresh_document(request, bearer.tenant.id, &json!({ "results": results, "total": total }))
 }
 
 /// The newest version the customer sees; a numbered one before any branch.
-pub(crate) fn newest<'a>(access: &Access, package: &'a Package, now: DateTime<Utc>) -> Option<&'a Version> {
-    let first = |file| authorize::visible(access, package, Some(file), now).into_iter().next();
+pub(crate) fn newest<'a>(bearer: &Bearer<'_>, package: &'a Package) -> Option<&'a Version> {
+    let first = |file| bearer.visible(package, Some(file)).into_iter().next();
     let position = first(File::Stable).or_else(|| first(File::Dev))?;
     package.versions.get(usize::try_from(position).ok()?)
 }
