@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
+use super::upload::Upload;
 use crate::exit::Failure;
 
 /// A registry's API.
@@ -17,6 +19,7 @@ pub(crate) struct Client {
 
 /// A sync may be waited for that long; the server answers before.
 const LONGEST: Duration = Duration::from_secs(320);
+const LONGEST_UPLOAD: Duration = Duration::from_secs(3600);
 
 impl Client {
     /// For the API at `url`.
@@ -39,12 +42,13 @@ impl Client {
 
     /// GET, the `data` of the answer.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
-        self.call(Method::GET, path, None).await?.ok_or_else(|| missing(path))
+        self.call(Method::GET, path, &Value::Null).await
     }
 
     /// GET; none for 404.
     pub(crate) async fn find(&self, path: &str) -> Result<Option<Value>, Failure> {
-        self.call(Method::GET, path, None).await
+        let reply = self.send(self.request(Method::GET, path)?, path).await?;
+        if reply.status == StatusCode::NOT_FOUND { Ok(None) } else { reply.data(path).map(Some) }
     }
 
     /// Every page of a list.
@@ -52,8 +56,8 @@ impl Client {
         let mut all = Vec::new();
         let joint = if path.contains('?') { '&' } else { '?' };
         for page in 1.. {
-            let whole = self.answer(Method::GET, &format!("{path}{joint}page={page}&per_page=200"), None).await?;
-            let whole = whole.ok_or_else(|| missing(path))?;
+            let one = format!("{path}{joint}page={page}&per_page=200");
+            let whole = self.send(self.request(Method::GET, &one)?, path).await?.whole(path)?;
             let pages = whole.pointer("/pagination/total_pages").and_then(Value::as_i64).unwrap_or(1);
             if let Some(Value::Array(rows)) = whole.get("data") {
                 all.extend(rows.iter().cloned());
@@ -67,32 +71,52 @@ impl Client {
 
     /// POST.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        self.write(Method::POST, path, body).await
+        self.call(Method::POST, path, body).await
     }
 
     /// PUT.
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        self.write(Method::PUT, path, body).await
+        self.call(Method::PUT, path, body).await
+    }
+
+    /// PATCH.
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.call(Method::PATCH, path, body).await
+    }
+
+    /// PUT of a body that is streamed and may take as long as a slow line needs.
+    pub(crate) async fn upload(&self, path: &str, upload: Upload) -> Result<Sent, Failure> {
+        let request = self
+            .request(Method::PUT, path)?
+            .timeout(LONGEST_UPLOAD)
+            .header(CONTENT_TYPE, upload.content_type)
+            .header(CONTENT_LENGTH, upload.length)
+            .body(upload.body);
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_connect() => return Err(self.unreachable(path, error)),
+            Err(error) => return Ok(Sent::BrokenOff(error.without_url().to_string())),
+        };
+        let reply = self.read(response, path).await?;
+        let new = reply.status == StatusCode::CREATED;
+        Ok(Sent::Answered(reply.data(path)?, new))
     }
 
     /// DELETE.
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
-        self.write(Method::DELETE, path, &Value::Null).await
+        self.call(Method::DELETE, path, &Value::Null).await
     }
 
-    async fn write(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
-        let body = if body.is_null() { None } else { Some(body) };
-        self.call(method, path, body).await?.ok_or_else(|| missing(path))
+    /// Sends a body, unless it is null; the `data` of the answer.
+    async fn call(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
+        let mut request = self.request(method, path)?;
+        if !body.is_null() {
+            request = request.json(body);
+        }
+        self.send(request, path).await?.data(path)
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Option<Value>, Failure> {
-        Ok(self
-            .answer(method, path, body)
-            .await?
-            .map(|mut whole| whole.get_mut("data").map(Value::take).unwrap_or_default()))
-    }
-
-    async fn answer(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Option<Value>, Failure> {
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Failure> {
         // An address is put together from what a person wrote; `..` in it would name another thing than he meant.
         let plain = path.split('?').next().unwrap_or_default();
         if plain.split('/').any(|part| matches!(part, "" | "." | "..")) {
@@ -100,37 +124,73 @@ impl Client {
                 "`{plain}` names nothing: an id or a name `vendor/package` is missing or malformed"
             )));
         }
-        let url = format!("{}/{path}", self.base);
-        let mut request = self.http.request(method, &url).bearer_auth(&self.token);
+        let mut request = self.http.request(method, format!("{}/{path}", self.base)).bearer_auth(&self.token);
         if let Some(tenant) = &self.tenant {
             request = request.header("X-Cargoman-Tenant", tenant);
         }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let unreachable = |error: reqwest::Error| {
-            let error = error.without_url();
-            Failure::failed(format!("cannot reach {url}: {error}; is the registry running, and is CARGOMAN_URL right?"))
-        };
-        let response = request.send().await.map_err(unreachable)?;
+        Ok(request)
+    }
+
+    async fn send(&self, request: RequestBuilder, path: &str) -> Result<Reply, Failure> {
+        let response = request.send().await.map_err(|error| self.unreachable(path, error))?;
+        self.read(response, path).await
+    }
+
+    async fn read(&self, response: Response, path: &str) -> Result<Reply, Failure> {
         let status = response.status();
-        let whole: Value = response.json().await.map_err(unreachable)?;
-        if status.is_success() {
-            return Ok(Some(whole));
-        }
+        let whole: Value = response.json().await.map_err(|error| self.unreachable(path, error))?;
         let code = whole.pointer("/error/code").and_then(Value::as_str).unwrap_or_default();
-        if status == StatusCode::NOT_FOUND && code == "NOT_FOUND" {
-            return Ok(None);
+        if status.is_success() || (status == StatusCode::NOT_FOUND && code == "NOT_FOUND") {
+            return Ok(Reply { status, whole });
         }
         Err(refusal(status, &whole))
     }
+
+    fn unreachable(&self, path: &str, error: reqwest::Error) -> Failure {
+        let (url, error) = (format!("{}/{path}", self.base), error.without_url());
+        Failure::failed(format!("cannot reach {url}: {error}; is the registry running, and is CARGOMAN_URL right?"))
+    }
 }
+
+/// What came of an upload.
+pub(crate) enum Sent {
+    /// The answer, and whether it made something new.
+    Answered(Value, bool),
+    /// The connection broke before there was one.
+    BrokenOff(String),
+}
+
+/// What the registry answered: success, or that there is no such thing.
+struct Reply {
+    status: StatusCode,
+    whole: Value,
+}
+
+impl Reply {
+    fn whole(self, path: &str) -> Result<Value, Failure> {
+        if self.status == StatusCode::NOT_FOUND { Err(missing(path, &self.whole)) } else { Ok(self.whole) }
+    }
+
+    fn data(self, path: &str) -> Result<Value, Failure> {
+        Ok(self.whole(path)?.get_mut("data").map(Value::take).unwrap_or_default())
+    }
+}
+
+/// Remedies that the API names in its own terms, and what they are on the command line.
+const REMEDIES: [(&str, &str); 4] = [
+    ("X-Cargoman-Tenant", "--tenant SLUG or CARGOMAN_TENANT"),
+    ("dry_run=true", "--dry-run"),
+    ("confirm=true", "--confirm"),
+    ("grants=delete", "--with-grants"),
+];
 
 fn refusal(status: StatusCode, whole: &Value) -> Failure {
     let said = whole.pointer("/error/message").or_else(|| whole.get("warning")).and_then(Value::as_str);
     let mut message = said.map_or_else(|| format!("the registry answered {status}"), str::to_owned);
-    if message.contains("X-Cargoman-Tenant") {
-        message.push_str(" (here: --tenant SLUG or CARGOMAN_TENANT)");
+    let here = REMEDIES.iter().filter(|(of_the_api, _)| message.contains(of_the_api)).map(|(_, here)| *here);
+    let here = here.collect::<Vec<_>>().join(", ");
+    if !here.is_empty() {
+        message.push_str(&format!(" (here: {here})"));
     }
     for detail in whole.pointer("/error/details").and_then(Value::as_array).into_iter().flatten() {
         let part = |name: &str| detail.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -142,17 +202,17 @@ fn refusal(status: StatusCode, whole: &Value) -> Failure {
     }
 }
 
-fn missing(path: &str) -> Failure {
+fn missing(path: &str, whole: &Value) -> Failure {
     let plain = path.split('?').next().unwrap_or_default();
-    Failure::failed(format!("{plain} does not exist; the list commands show what there is"))
-}
-
-/// A part of a path.
-pub(crate) fn segment(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
-}
-
-/// `vendor/name` as two parts of a path.
-pub(crate) fn package_path(name: &str) -> String {
-    name.split('/').map(segment).collect::<Vec<_>>().join("/")
+    if let Some(plain) = plain.strip_suffix("/restore") {
+        return Failure::failed(format!(
+            "{plain} was not deleted, or too long ago; `cargoman deletion list` shows what can be restored"
+        ));
+    }
+    let said = whole.pointer("/error/message").and_then(Value::as_str).unwrap_or("not found");
+    Failure::failed(match plain.contains('/') {
+        true => format!("{said}: {plain} does not exist; the list commands show what there is"),
+        // It was asked for in the query.
+        false => format!("{said}; the list commands show what there is"),
+    })
 }

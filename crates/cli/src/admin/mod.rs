@@ -1,12 +1,24 @@
 //! Commands for operators. They talk REST, as any script would: there is no second way into the registry.
 
 pub(crate) mod client;
+mod collection;
+mod consent;
+mod credential;
 mod customer;
+mod deletion;
+mod effect;
+mod explain;
+mod fields;
 mod grant;
 mod output;
 mod package;
+mod path;
+mod settings;
 mod tenant;
+#[cfg(test)]
+mod tests;
 mod token;
+mod upload;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -23,32 +35,50 @@ pub(crate) enum Command {
     Package(With<package::Command>),
     /// What customers may see.
     Grant(With<grant::Command>),
+    /// Packages that are granted together.
+    Collection(With<collection::Command>),
     /// Customers' Composer tokens.
     Token(With<token::Command>),
+    /// Operators' credentials.
+    Credential(With<credential::Command>),
+    /// The tenant's choices.
+    Settings(With<settings::Command>),
+    /// Tells why somebody sees a version or does not.
+    Explain(explain::Arguments),
+    /// What was deleted, and the way back.
+    Deletion(With<deletion::Command>),
     /// Tenants.
     Tenant(With<tenant::Command>),
 }
 
-/// A group of commands with what all of them take.
+/// Where a command works, and how it answers.
 #[derive(Debug, Args)]
-pub(crate) struct With<C: Subcommand> {
+pub(crate) struct Place {
     /// Address of the control plane or of a registry.
     #[arg(long, env = "CARGOMAN_URL", default_value = "http://127.0.0.1:8081", global = true)]
     url: String,
-    /// The admin token; better given as CARGOMAN_TOKEN.
-    #[arg(long, env = "CARGOMAN_TOKEN", hide_env_values = true, global = true)]
-    token: Option<String>,
     /// Slug of the tenant, where there are several.
     #[arg(long, env = "CARGOMAN_TENANT", global = true)]
     tenant: Option<String>,
     /// Answers as JSON.
     #[arg(long, global = true)]
     json: bool,
+}
+
+/// A group of commands with what all of them take.
+#[derive(Debug, Args)]
+pub(crate) struct With<C: Subcommand> {
+    #[command(flatten)]
+    place: Place,
+    /// The admin token; better given as CARGOMAN_TOKEN.
+    #[arg(long, env = "CARGOMAN_TOKEN", hide_env_values = true, global = true)]
+    token: Option<String>,
     #[command(subcommand)]
     command: C,
 }
 
 /// What a command gives to its reader.
+#[derive(Debug)]
 pub(crate) enum Answer {
     /// A table with these columns.
     Table(&'static [&'static str], Value),
@@ -59,25 +89,45 @@ pub(crate) enum Answer {
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
     install_crypto();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-    runtime.block_on(async {
-        match command {
-            Command::Customer(with) => with.run(customer::run).await,
-            Command::Package(with) => with.run(package::run).await,
-            Command::Grant(with) => with.run(grant::run).await,
-            Command::Token(with) => with.run(token::run).await,
-            Command::Tenant(with) => with.run(tenant::run).await,
+    let (answer, json) = runtime.block_on(answer(command))?;
+    output::show(&answer, json);
+    Ok(())
+}
+
+/// The answer, and whether it is wanted as JSON.
+async fn answer(command: Command) -> Result<(Answer, bool), Failure> {
+    match command {
+        Command::Customer(with) => with.run(customer::run).await,
+        Command::Package(with) => with.run(package::run).await,
+        Command::Grant(with) => with.run(grant::run).await,
+        Command::Collection(with) => with.run(collection::run).await,
+        Command::Token(with) => with.run(token::run).await,
+        Command::Credential(with) => with.run(credential::run).await,
+        Command::Settings(with) => with.run(settings::run).await,
+        Command::Explain(arguments) => {
+            let client = arguments.place.client(arguments.admin_token.as_deref())?;
+            Ok((explain::run(&client, &arguments).await?, arguments.place.json))
         }
-    })
+        Command::Deletion(with) => with.run(deletion::run).await,
+        Command::Tenant(with) => with.run(tenant::run).await,
+    }
+}
+
+impl Place {
+    fn client(&self, token: Option<&str>) -> Result<Client, Failure> {
+        let token = token.ok_or_else(|| {
+            Failure::usage("no admin token: set CARGOMAN_TOKEN (a registry started with `cargoman up` keeps it in DATA/admin-token)")
+        })?;
+        Client::new(&self.url, token.trim(), self.tenant.as_deref())
+    }
 }
 
 impl<C: Subcommand> With<C> {
-    async fn run(self, work: impl AsyncFnOnce(&Client, C) -> Result<Answer, Failure>) -> Result<(), Failure> {
-        let token = self.token.ok_or_else(|| {
-            Failure::usage("no admin token: set CARGOMAN_TOKEN (a registry started with `cargoman up` keeps it in DATA/admin-token)")
-        })?;
-        let client = Client::new(&self.url, token.trim(), self.tenant.as_deref())?;
-        let answer = work(&client, self.command).await?;
-        output::show(&answer, self.json);
-        Ok(())
+    async fn run(
+        self,
+        work: impl AsyncFnOnce(&Client, C) -> Result<Answer, Failure>,
+    ) -> Result<(Answer, bool), Failure> {
+        let client = self.place.client(self.token.as_deref())?;
+        Ok((work(&client, self.command).await?, self.place.json))
     }
 }

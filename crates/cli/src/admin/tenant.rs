@@ -4,9 +4,10 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::Answer;
-use super::client::{Client, segment};
-use super::customer::given;
+use super::client::Client;
+use super::fields::given;
 use super::output::text;
+use super::path::segment;
 use crate::exit::Failure;
 
 #[derive(Debug, Subcommand)]

@@ -4,8 +4,10 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::Answer;
-use super::client::{Client, segment};
+use super::client::Client;
+use super::fields::given;
 use super::output::text;
+use super::path::{customer as address, segment};
 use crate::exit::Failure;
 
 #[derive(Debug, Subcommand)]
@@ -16,6 +18,9 @@ pub(crate) enum Command {
         customer: String,
         /// For people.
         name: String,
+        /// What it may do: download, admin, developer or webhook; else download.
+        #[arg(long)]
+        scope: Option<String>,
         /// Narrows it to packages, `acme/*`; may be given several times.
         #[arg(long = "package")]
         packages: Vec<String>,
@@ -53,24 +58,24 @@ pub(crate) enum Command {
 
 pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Failure> {
     match command {
-        Command::Create { customer, name, packages, expires_at } => {
-            let mut body = json!({"name": name, "package_scopes": packages});
-            if let Some(at) = expires_at {
-                body["expires_at"] = json!(at);
-            }
-            Ok(shown(client.post(&format!("customers/{}/tokens", segment(&customer)), &body).await?))
+        Command::Create { customer, name, scope, packages, expires_at } => {
+            let mut body = given(&[("name", &Some(name)), ("scope", &scope), ("expires_at", &expires_at)]);
+            body["package_scopes"] = json!(packages);
+            Ok(shown(client.post(&format!("{}/tokens", address(&customer)), &body).await?))
         }
         Command::List { customer } => {
-            let rows = client.list(&format!("customers/{}/tokens", segment(&customer))).await?;
-            Ok(Answer::Table(&["id", "name", "scope", "last_four", "created_at", "expires_at", "revoked_at"], rows))
+            let rows = client.list(&format!("{}/tokens", address(&customer))).await?;
+            Ok(Answer::Table(
+                &["id", "name", "scope", "package_scopes", "last_four", "last_used_at", "expires_at", "revoked_at"],
+                rows,
+            ))
         }
         Command::Rotate { customer, token_id, grace_seconds } => {
-            let path = format!("customers/{}/tokens/{}/rotate", segment(&customer), segment(&token_id));
+            let path = format!("{}/tokens/{}/rotate", address(&customer), segment(&token_id));
             Ok(shown(client.post(&path, &json!({"grace_seconds": grace_seconds})).await?))
         }
         Command::Revoke { customer, token_id } => {
-            let gone =
-                client.delete(&format!("customers/{}/tokens/{}", segment(&customer), segment(&token_id))).await?;
+            let gone = client.delete(&format!("{}/tokens/{}", address(&customer), segment(&token_id))).await?;
             let sentence = format!("revoked {} (…{})", text(&gone, "id"), text(&gone, "last_four"));
             Ok(Answer::Thing(gone, sentence))
         }
