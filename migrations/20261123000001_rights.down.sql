@@ -1,4 +1,5 @@
 -- What the older schema cannot say is lost: uploads, grants on collections, freezes.
+drop function put_back(text, json);
 drop table access_loss, deletion, customer_install, credential;
 -- An owner who is no superuser would see no row.
 alter table version no force row level security;

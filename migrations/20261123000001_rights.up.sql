@@ -114,7 +114,27 @@ create table deletion (
 );
 create index deletion_age on deletion (deleted_at);
 create index deletion_subject on deletion (tenant_id, subject);
+create index deletion_name on deletion (tenant_id, kind, name);
 comment on column deletion.content is 'the rows that were deleted, by table, as they were; the way back for 30 days';
+
+-- Puts rows back as they were. Columns that came with a later release take their defaults.
+create function put_back(name text, kept json) returns bigint
+    language plpgsql
+    as $$
+declare
+    columns text;
+    done bigint;
+begin
+    select string_agg(quote_ident(attname), ', ' order by attnum) into columns
+    from pg_attribute
+    where attrelid = name::regclass and attnum > 0 and not attisdropped and attname in (select json_object_keys(kept->0));
+    if columns is null then
+        return 0;
+    end if;
+    execute format('insert into %I (%s) select %s from json_populate_recordset(null::%I, $1)', name, columns, columns, name) using kept;
+    get diagnostics done = row_count;
+    return done;
+end $$;
 
 create table access_loss (
     tenant_id uuid not null references tenant (id) on delete cascade

@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod effect;
 pub mod error;
 pub mod git;
 pub mod http;

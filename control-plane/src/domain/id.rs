@@ -78,6 +78,8 @@ id! {
     VersionId = "ver_";
     /// A job, which the API calls a task.
     JobId = "task_";
+    /// A deletion that may be undone.
+    DeletionId = "del_";
 }
 
 impl From<CollectionId> for cargoman_licence::CollectionId {

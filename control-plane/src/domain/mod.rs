@@ -3,6 +3,7 @@
 pub mod access;
 pub mod collection;
 pub mod customer;
+pub mod deletion;
 pub mod freeze;
 pub mod grant;
 pub mod id;
@@ -10,3 +11,4 @@ pub mod job;
 pub mod package;
 pub mod tenant;
 pub mod text;
+pub mod words;

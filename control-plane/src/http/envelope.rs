@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::error::{ApiError, Detail};
 use crate::http::router::API;
@@ -30,6 +31,15 @@ pub(crate) fn data_with<T: Serialize>(status: StatusCode, value: T) -> Response 
         data: T,
     }
     no_store((status, Json(Data { data: value })).into_response())
+}
+
+/// The answer to a DELETE: what was there, and beside it in `deletion` how to undo it.
+pub(crate) fn deleted<T: Serialize>(value: &T, way_back: &Value) -> Result<Response, ApiError> {
+    let mut body = serde_json::to_value(value).map_err(|error| ApiError::Internal(error.into()))?;
+    if let Some(body) = body.as_object_mut() {
+        body.insert("deletion".to_owned(), way_back.clone());
+    }
+    Ok(data(body))
 }
 
 /// Answers of the API are never kept by anyone.

@@ -1,6 +1,7 @@
 //! The control plane's two listeners: the public API and the edge API. Handlers check input, open one transaction, call the
 //! store and answer; rules live in `domain`.
 
+mod consent;
 pub mod edge;
 mod envelope;
 mod fields;

@@ -10,7 +10,9 @@ use axum::routing::{get, post, put};
 use crate::error::ApiError;
 use crate::http::fields::MOST_BODY;
 use crate::http::operator::Root;
-use crate::http::rest::{collections, customers, me, packages, settings, sync, tasks, tenants, vendors};
+use crate::http::rest::{
+    collections, customers, deletions, explain, me, packages, preview, settings, sync, tasks, tenants, vendors,
+};
 use crate::http::{edge, idempotency, request_id};
 use crate::state::State;
 
@@ -61,6 +63,9 @@ fn tenant_wide() -> Router<State> {
         .route("/vendors/{vendor}", put(vendors::put))
         .route("/tasks", get(tasks::list))
         .route("/tasks/{id}", get(tasks::show))
+        .route("/explain", get(explain::show))
+        .route("/deletions", get(deletions::list))
+        .route("/deletions/{id}/restore", post(deletions::restore))
 }
 
 fn customer() -> Router<State> {
@@ -69,6 +74,7 @@ fn customer() -> Router<State> {
         .route("/customers", get(customers::list).post(customers::create))
         .route("/customers/by-external/{external_id}", get(customers::show_by_external).put(customers::put_by_external))
         .route("/customers/{id}", get(customers::show).patch(customers::patch).delete(customers::delete))
+        .route("/customers/{id}/restore", post(deletions::restore_customer))
         .route("/customers/{id}/suspend", post(status::suspend))
         .route("/customers/{id}/reactivate", post(status::reactivate))
         .route("/customers/{id}/expire", post(status::expire))
@@ -79,18 +85,21 @@ fn customer() -> Router<State> {
         .route("/customers/{id}/token/regenerate", post(tokens::regenerate))
         .route("/customers/{id}/token", axum::routing::delete(tokens::revoke_all))
         .route("/customers/{id}/packages", get(grants::list).post(grants::add).put(grants::replace::replace))
+        .route("/customers/{id}/packages/preview", post(preview::grants))
         .route("/customers/{id}/packages/{vendor}/{name}", axum::routing::delete(grants::take::of_package))
         .route("/customers/{id}/collections/{slug}", axum::routing::delete(grants::take::of_collection))
         .route("/customers/{id}/grants/{grant}", get(grants::show).patch(grants::patch).delete(grants::take::one_grant))
         .route("/customers/{id}/grants/{grant}/suspend", post(grants::status::suspend))
         .route("/customers/{id}/grants/{grant}/reactivate", post(grants::status::reactivate))
         .route("/customers/{id}/grants/by-external/{external_id}", put(grants::external::put))
+        .route("/customers/{id}/grants/{grant}/restore", post(deletions::restore_grant))
 }
 
 fn package() -> Router<State> {
     Router::new()
         .route("/packages", get(packages::list).post(packages::create))
         .route("/packages/{vendor}/{name}", get(packages::show).patch(packages::patch).delete(packages::delete))
+        .route("/packages/{vendor}/{name}/restore", post(deletions::restore_package))
         .route("/packages/{vendor}/{name}/sync", post(sync::sync))
         .route("/packages/{vendor}/{name}/abandon", post(packages::abandon))
         .route("/packages/{vendor}/{name}/unabandon", post(packages::unabandon))

@@ -3,6 +3,7 @@
 //! A job whose worker dies is taken again when its lease has run out; every job must therefore bear being begun twice.
 
 pub mod probe;
+mod purge;
 mod sync_package;
 
 use std::time::Duration;
@@ -29,7 +30,8 @@ pub async fn run(state: State, stop: watch::Receiver<bool>) {
     for _ in 0..state.config.jobs.workers {
         tasks.spawn(until_stopped(work(state.clone()), stop.clone()));
     }
-    tasks.spawn(until_stopped(retake(state), stop));
+    tasks.spawn(until_stopped(retake(state.clone()), stop.clone()));
+    tasks.spawn(until_stopped(purge::run(state), stop));
     while tasks.join_next().await.is_some() {}
 }
 

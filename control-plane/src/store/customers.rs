@@ -344,15 +344,3 @@ pub async fn touch(transaction: &mut TenantTransaction, id: CustomerId) -> Resul
         .await?;
     Ok(())
 }
-
-/// Deletes a customer with his tokens and grants.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn delete(transaction: &mut TenantTransaction, id: CustomerId) -> Result<(), StoreError> {
-    let tenant = transaction.tenant().0;
-    sqlx::query!("delete from customer where tenant_id = $1 and id = $2", tenant, id.0)
-        .execute(transaction.connection())
-        .await?;
-    Ok(())
-}

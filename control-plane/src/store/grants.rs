@@ -193,19 +193,6 @@ pub async fn move_limits(
     Ok(done.rows_affected())
 }
 
-/// Takes grants away.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn delete(transaction: &mut TenantTransaction, ids: &[GrantId]) -> Result<(), StoreError> {
-    let tenant = transaction.tenant().0;
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    sqlx::query!("delete from access_grant where tenant_id = $1 and id = any($2)", tenant, &ids)
-        .execute(transaction.connection())
-        .await?;
-    Ok(())
-}
-
 /// The ids of the packages of these names. They cannot be deleted until the end of the transaction; others may go on changing
 /// them.
 ///

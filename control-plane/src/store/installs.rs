@@ -2,8 +2,10 @@
 
 use cargoman_edge_protocol::InstallReport;
 use chrono::NaiveDate;
+use uuid::Uuid;
 
-use crate::store::{StoreError, System};
+use crate::domain::id::CustomerId;
+use crate::store::{StoreError, System, TenantTransaction};
 
 impl System {
     /// Adds a report. Names that are no packages of the tenant count for nothing.
@@ -34,4 +36,28 @@ impl System {
         .await?;
         Ok(())
     }
+}
+
+/// Which versions of these packages these customers said they installed within the last 30 days: customer, package, normalized
+/// version.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn recent(
+    transaction: &mut TenantTransaction,
+    customers: &[CustomerId],
+    packages: &[String],
+) -> Result<Vec<(CustomerId, String, String)>, StoreError> {
+    let tenant = transaction.tenant().0;
+    let customers: Vec<Uuid> = customers.iter().map(|customer| customer.0).collect();
+    let rows = sqlx::query!(
+        "select customer_id, package_name, normalized from customer_install
+         where tenant_id = $1 and package_name = any($2) and customer_id = any($3) and last_at > now() - interval '30 days'",
+        tenant,
+        packages,
+        &customers
+    )
+    .fetch_all(transaction.connection())
+    .await?;
+    Ok(rows.into_iter().map(|row| (CustomerId(row.customer_id), row.package_name, row.normalized)).collect())
 }

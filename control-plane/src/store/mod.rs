@@ -9,8 +9,10 @@ mod error;
 mod migrate;
 mod transaction;
 
+pub mod access_losses;
 pub mod collections;
 pub mod customers;
+pub mod deletions;
 pub mod dists;
 pub mod edge_reads;
 pub mod grants;

@@ -4,7 +4,7 @@ use cargoman_composer::name::PackageName;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::domain::id::{CustomerId, PackageId};
+use crate::domain::id::PackageId;
 use crate::domain::package::Package;
 use crate::store::{Page, StoreError, TenantTransaction};
 
@@ -208,36 +208,6 @@ pub async fn touch(transaction: &mut TenantTransaction, id: PackageId) -> Result
     .execute(transaction.connection())
     .await?;
     Ok(done.rows_affected() > 0)
-}
-
-/// Deletes a package with its versions and the grants on it; whoever had one has fewer now. The package must have been locked
-/// in this transaction. Its dists and publication times stay: should it come back, locks and licence windows hold.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn delete(transaction: &mut TenantTransaction, id: PackageId) -> Result<Vec<CustomerId>, StoreError> {
-    let tenant = transaction.tenant().0;
-    // In one order, so that two deletions at once do not wait for each other.
-    let customers = sqlx::query_scalar!(
-        "select id from customer
-         where tenant_id = $1 and id in (select customer_id from access_grant where tenant_id = $1 and package_id = $2)
-         order by id for update",
-        tenant,
-        id.0
-    )
-    .fetch_all(transaction.connection())
-    .await?;
-    sqlx::query!(
-        "update customer set revision = nextval('revision') where tenant_id = $1 and id = any($2)",
-        tenant,
-        &customers
-    )
-    .execute(transaction.connection())
-    .await?;
-    sqlx::query!("delete from package where tenant_id = $1 and id = $2", tenant, id.0)
-        .execute(transaction.connection())
-        .await?;
-    Ok(customers.into_iter().map(CustomerId).collect())
 }
 
 /// What a sync has to know of a package before it begins.

@@ -57,6 +57,23 @@ impl TenantTransaction {
         self.tenant
     }
 
+    /// Who is at work.
+    #[must_use]
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Lets it wait for a minute between two statements, for work that is long and rare.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn be_patient(&mut self) -> Result<(), StoreError> {
+        sqlx::query!("select set_config('idle_in_transaction_session_timeout', '60s', true) as set")
+            .fetch_one(&mut *self.inner)
+            .await?;
+        Ok(())
+    }
+
     /// Makes everything done visible, all at once.
     ///
     /// # Errors

@@ -208,6 +208,9 @@ async fn ids_of_another_tenant_do_not_exist() {
     as_other("POST", "/collections").json(&body).send().await.status(201);
     let packages = format!("/customers/{customer}/packages");
     let grant = as_other("POST", &packages).json(&json!({"package": "theirs/pay"})).send().await.status(201).text("id");
+    let gone = as_other("POST", "/customers").json(&json!({"name": "gone"})).send().await.text("id");
+    let gone = as_other("DELETE", &format!("/customers/{gone}")).send().await.status(200);
+    let deletion = gone.data()["deletion"]["id"].as_str().unwrap().to_owned();
     let mine =
         registry.call("POST", "/customers").tenant("default").json(&json!({"name": "a"})).send().await.text("id");
 
@@ -219,6 +222,7 @@ async fn ids_of_another_tenant_do_not_exist() {
         let fill = |customer: &str| {
             template
                 .replace("/customers/{id}", &format!("/customers/{customer}"))
+                .replace("/deletions/{id}", &format!("/deletions/{deletion}"))
                 .replace("/tasks/{id}", &format!("/tasks/{task}"))
                 .replace("{token}", &token)
                 .replace("{grant}", &grant)
@@ -240,7 +244,9 @@ async fn ids_of_another_tenant_do_not_exist() {
     for (method, path) in paths {
         let body = match (method.as_str(), path.as_str()) {
             ("POST", path) if path.ends_with("/tokens") => json!({"name": "x"}),
-            ("POST", path) if path.ends_with("/packages") => json!({"package": "theirs/pay"}),
+            ("POST", path) if path.ends_with("/packages") || path.ends_with("/preview") => {
+                json!({"package": "theirs/pay"})
+            }
             ("PUT", path) if path.ends_with("/packages") => json!({"packages": []}),
             ("PUT", path) if path.contains("/grants/by-external/") => json!({"package": "theirs/pay"}),
             _ => json!({}),

@@ -11,7 +11,9 @@ use crate::domain::access;
 use crate::domain::collection::{Collection, is_name, member, slug_of};
 use crate::domain::id::CollectionId;
 use crate::domain::text::is_slug;
+use crate::effect::{Concerned, Consent, Watch};
 use crate::error::ApiError;
+use crate::http::consent::close;
 use crate::http::envelope::{Paging, created, data};
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
@@ -137,6 +139,7 @@ pub(crate) async fn patch(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(path): Path<String>,
+    consent: Consent,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
     let name = fields.has("name").then(|| fields.required_line("name", 200));
@@ -160,10 +163,10 @@ pub(crate) async fn patch(
         constraint: constraint.over(before.constraint.clone()),
         minimum_stability: minimum_stability.over(before.minimum_stability.clone()),
     };
+    let watch = Watch::begin(&mut transaction, Concerned::Collections(vec![before.id]), consent).await?;
     let after = store::update(&mut transaction, before.id, &wanted).await.map_err(slug_taken(&wanted.slug))?;
     changed(&mut transaction, before.id, "collection.update", json!({"before": before, "after": after})).await?;
-    transaction.commit().await?;
-    Ok(data(after))
+    close(watch, transaction, data(after)).await
 }
 
 /// Deletes a collection; the grants on it only when that is asked for in so many words.
@@ -171,6 +174,7 @@ pub(crate) async fn delete(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(slug): Path<String>,
+    consent: Consent,
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let with_grants = match paging.query().get("grants").copied() {
@@ -188,6 +192,7 @@ pub(crate) async fn delete(
             "{whose} on the collection `{slug}`; take its grants away first, or add ?grants=delete"
         )));
     }
+    let watch = Watch::begin(&mut transaction, Concerned::Collections(vec![before.id]), consent).await?;
     let tenant = transaction.tenant();
     for customer in store::delete_grants(&mut transaction, before.id).await? {
         transaction.changed(&Change::Customer { tenant, customer: customer.to_string() }).await?;
@@ -195,6 +200,5 @@ pub(crate) async fn delete(
     store::delete(&mut transaction, before.id).await?;
     let detail = json!({"collection": before, "customers": holders});
     changed(&mut transaction, before.id, "collection.delete", detail).await?;
-    transaction.commit().await?;
-    Ok(data(before))
+    close(watch, transaction, data(before)).await
 }

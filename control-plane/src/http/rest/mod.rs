@@ -2,8 +2,11 @@
 
 pub(crate) mod collections;
 pub(crate) mod customers;
+pub(crate) mod deletions;
+pub(crate) mod explain;
 pub(crate) mod me;
 pub(crate) mod packages;
+pub(crate) mod preview;
 pub(crate) mod settings;
 pub(crate) mod sync;
 pub(crate) mod tasks;

@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 use crate::clock::now;
 use crate::domain::id::PackageId;
 use crate::domain::job::SYNC_PACKAGE;
+use crate::effect::{Concerned, Consent, Watch};
 use crate::error::ApiError;
 use crate::git::protocol::Failed;
 use crate::git::url::{RepositoryUrl, UrlError};
-use crate::http::envelope::{Paging, data, data_with, whole_list};
+use crate::http::consent::close;
+use crate::http::envelope::{Paging, data, data_with, deleted, whole_list};
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
 use crate::http::path::Path;
@@ -22,7 +24,7 @@ use crate::http::rest::{lock_package, package};
 use crate::jobs::probe;
 use crate::state::State;
 use crate::store::packages::{self as store, PackageFields};
-use crate::store::{TenantTransaction, grants, jobs, tenants, vendors, versions};
+use crate::store::{TenantTransaction, deletions, grants, jobs, tenants, vendors, versions};
 
 /// Kinds of repositories; all of them are read over git.
 const TYPES: [&str; 5] = ["git", "github", "gitlab", "bitbucket", "gitea"];
@@ -176,17 +178,19 @@ pub(crate) async fn delete(
     FromState(state): FromState<State>,
     operator: Operator,
     Path((vendor, name)): Path<(String, String)>,
+    consent: Consent,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
     let (name, before) = lock_package(&mut transaction, &vendor, &name).await?;
+    let watch = Watch::begin(&mut transaction, Concerned::Package(name.clone()), consent).await?;
     changed(&mut transaction, before.id, &name, "package.delete", json!({"versions": before.versions})).await?;
     let tenant = transaction.tenant();
-    for customer in store::delete(&mut transaction, before.id).await? {
+    let (way_back, customers) = deletions::delete_package(&mut transaction, before.id).await?;
+    for customer in customers {
         transaction.changed(&Change::Customer { tenant, customer: customer.to_string() }).await?;
     }
     tenants::directory_changed(&mut transaction).await?;
-    transaction.commit().await?;
-    Ok(data(before))
+    close(watch, transaction, deleted(&before, &json!(way_back))?).await
 }
 
 /// Gives the package up, with or without a replacement.

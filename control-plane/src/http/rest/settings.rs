@@ -6,7 +6,9 @@ use cargoman_edge_protocol::{Message, Template};
 use serde_json::json;
 
 use crate::domain::tenant::{Settings, lapsed, source, web_address};
+use crate::effect::{Concerned, Consent, Watch};
 use crate::error::ApiError;
+use crate::http::consent::close;
 use crate::http::envelope::data;
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
@@ -24,6 +26,7 @@ pub(crate) async fn show(FromState(state): FromState<State>, operator: Operator)
 pub(crate) async fn patch(
     FromState(state): FromState<State>,
     operator: Operator,
+    consent: Consent,
     fields: Fields,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
@@ -31,11 +34,12 @@ pub(crate) async fn patch(
     tenants::touch(&mut transaction).await?;
     let before = tenants::settings(&mut transaction).await?;
     let after = merge(fields, before.clone())?;
+    let concerned = if after.policy() == before.policy() { Concerned::no_one() } else { Concerned::Policy };
+    let watch = Watch::begin(&mut transaction, concerned, consent).await?;
     tenants::set_settings(&mut transaction, &after).await?;
     super::tenants::changed(&mut transaction).await?;
     transaction.audit("settings.update", "settings", json!({"before": before, "settings": after})).await?;
-    transaction.commit().await?;
-    Ok(data(after))
+    close(watch, transaction, data(after)).await
 }
 
 fn merge(mut fields: Fields, mut settings: Settings) -> Result<Settings, ApiError> {

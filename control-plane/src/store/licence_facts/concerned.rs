@@ -71,4 +71,15 @@ impl Facts<'_> {
         .await?;
         Ok(customers.into_iter().map(CustomerId).collect())
     }
+
+    /// Every customer, by id.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn everyone(&mut self) -> Result<Vec<CustomerId>, StoreError> {
+        let customers = sqlx::query_scalar!("select id from customer where tenant_id = $1 order by id", self.tenant.0)
+            .fetch_all(&mut *self.connection)
+            .await?;
+        Ok(customers.into_iter().map(CustomerId).collect())
+    }
 }

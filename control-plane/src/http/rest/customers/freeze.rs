@@ -14,7 +14,9 @@ use crate::clock::now;
 use crate::domain::freeze::{Listed, freeze as held_at};
 use crate::domain::id::CustomerId;
 use crate::domain::text;
+use crate::effect::{Consent, Watch};
 use crate::error::{ApiError, Detail};
+use crate::http::consent::close;
 use crate::http::envelope::data;
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
@@ -29,25 +31,27 @@ pub(crate) async fn freeze(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(customer): Path<String>,
+    consent: Consent,
     fields: Fields,
 ) -> Result<Response, ApiError> {
     let listed = read(fields)?;
     let mut transaction = operator.begin(&state).await?;
     let customer = lock(&mut transaction, &customer).await?;
+    let watch = Watch::begin(&mut transaction, customer.id, consent).await?;
     let freeze = work_out(&mut transaction, customer.id, listed.as_deref()).await?;
     store::set_frozen(&mut transaction, customer.id, Some(&freeze)).await?;
     let versions: usize = freeze.packages.values().map(HashMap::len).sum();
     let detail = json!({"since": freeze.since, "versions": versions, "listed": listed.is_some()});
     changed(&mut transaction, customer.id, "customer.freeze", detail).await?;
     let after = again(&mut transaction, customer.id).await?;
-    transaction.commit().await?;
     #[derive(Serialize)]
     struct Frozen<T> {
         #[serde(flatten)]
         customer: T,
         frozen_versions: usize,
     }
-    Ok(data(Frozen { customer: after.as_of(now()), frozen_versions: versions }))
+    let answer = data(Frozen { customer: after.as_of(now()), frozen_versions: versions });
+    close(watch, transaction, answer).await
 }
 
 /// The list of versions, if one is given.

@@ -15,15 +15,17 @@ use crate::clock::now;
 use crate::domain::access;
 use crate::domain::customer::Customer;
 use crate::domain::id::CustomerId;
+use crate::effect::{Concerned, Consent, Watch};
 use crate::error::ApiError;
-use crate::http::envelope::{Paging, data, data_with};
+use crate::http::consent::close;
+use crate::http::envelope::{Paging, data, data_with, deleted};
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
 use crate::http::path::Path;
 use crate::http::rest::id;
 use crate::state::State;
-use crate::store::TenantTransaction;
 use crate::store::customers::{self as store, CustomerFields};
+use crate::store::{TenantTransaction, deletions};
 
 const STATUSES: [&str; 4] = ["active", "frozen", "expired", "suspended"];
 
@@ -152,20 +154,25 @@ pub(crate) async fn patch(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(customer): Path<String>,
+    consent: Consent,
     fields: Fields,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
     let before = lock(&mut transaction, &customer).await?;
-    update(transaction, &before, fields).await
+    update(transaction, &before, consent, fields).await
 }
 
 async fn update(
     mut transaction: TenantTransaction,
     before: &Customer,
+    consent: Consent,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
     let wanted = read(&mut fields, Some(before));
     fields.finish()?;
+    let same = wanted.expires_at == before.expires_at && wanted.minimum_stability == before.minimum_stability;
+    let concerned = if same { Concerned::no_one() } else { before.id.into() };
+    let watch = Watch::begin(&mut transaction, concerned, consent).await?;
     store::update(&mut transaction, before.id, &wanted).await.map_err(|error| {
         match error.is_conflict("customer_external_id_taken") {
             true => another_has_it(),
@@ -174,21 +181,21 @@ async fn update(
     })?;
     changed(&mut transaction, before.id, "customer.update", json!({"name": wanted.name})).await?;
     let after = again(&mut transaction, before.id).await?;
-    transaction.commit().await?;
-    Ok(data(after.as_of(now())))
+    close(watch, transaction, data(after.as_of(now()))).await
 }
 
 pub(crate) async fn delete(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(customer): Path<String>,
+    consent: Consent,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
     let before = lock(&mut transaction, &customer).await?;
+    let watch = Watch::begin(&mut transaction, before.id, consent).await?;
     changed(&mut transaction, before.id, "customer.delete", json!({"name": before.name})).await?;
-    store::delete(&mut transaction, before.id).await?;
-    transaction.commit().await?;
-    Ok(data(before.as_of(now())))
+    let way_back = deletions::delete_customer(&mut transaction, before.id).await?;
+    close(watch, transaction, deleted(&before.as_of(now()), &json!(way_back))?).await
 }
 
 pub(crate) async fn show_by_external(
@@ -206,6 +213,7 @@ pub(crate) async fn put_by_external(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(external_id): Path<String>,
+    consent: Consent,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
     let external_id =
@@ -218,16 +226,16 @@ pub(crate) async fn put_by_external(
     }
     let mut transaction = operator.begin(&state).await?;
     if let Some(before) = store::lock_by_external_id(&mut transaction, &external_id).await? {
-        return update(transaction, &before, fields).await;
+        return update(transaction, &before, consent, fields).await;
     }
     let mut new = fields.clone();
     let wanted = CustomerFields { external_id: Some(external_id.clone()), ..read(&mut new, None) };
     new.finish()?;
+    let watch = Watch::begin(&mut transaction, Concerned::no_one(), consent).await?;
     if let Some(made) = make(&mut transaction, &wanted).await? {
-        transaction.commit().await?;
-        return Ok(data_with(StatusCode::CREATED, made));
+        return close(watch, transaction, data_with(StatusCode::CREATED, made)).await;
     }
     // Another call made him since we looked.
     let before = store::lock_by_external_id(&mut transaction, &external_id).await?.ok_or_else(another_has_it)?;
-    update(transaction, &before, fields).await
+    update(transaction, &before, consent, fields).await
 }

@@ -9,7 +9,9 @@ use serde_json::json;
 use super::{again, changed, lock};
 use crate::clock::now;
 use crate::domain::customer::Customer;
+use crate::effect::{Consent, Watch};
 use crate::error::ApiError;
+use crate::http::consent::close;
 use crate::http::envelope::data;
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
@@ -23,15 +25,17 @@ pub(crate) async fn suspend(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(customer): Path<String>,
+    consent: Consent,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
     let reason = fields.line("reason", 500).value();
     fields.finish()?;
     let mut transaction = operator.begin(&state).await?;
     let before = lock(&mut transaction, &customer).await?;
+    let watch = Watch::begin(&mut transaction, before.id, consent).await?;
     let at = before.suspended_at.unwrap_or_else(now);
     store::set_suspended(&mut transaction, before.id, Some(at), reason.as_deref()).await?;
-    noted(transaction, before, json!({"reason": reason})).await
+    noted(transaction, watch, before, json!({"reason": reason})).await
 }
 
 /// Ends his time now.
@@ -39,16 +43,18 @@ pub(crate) async fn expire(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(customer): Path<String>,
+    consent: Consent,
     fields: Fields,
 ) -> Result<Response, ApiError> {
     fields.finish()?;
     let mut transaction = operator.begin(&state).await?;
     let before = lock(&mut transaction, &customer).await?;
+    let watch = Watch::begin(&mut transaction, before.id, consent).await?;
     // One that has passed stays: what was left at the lapse must not grow.
     let now = now();
     let at = before.expires_at.filter(|at| *at <= now).unwrap_or(now);
     store::set_end(&mut transaction, before.id, Some(at)).await?;
-    noted(transaction, before, json!({})).await
+    noted(transaction, watch, before, json!({})).await
 }
 
 /// Lifts the state that is in force; the one below it comes forth. May set his end and move the limits of his grants too.
@@ -56,6 +62,7 @@ pub(crate) async fn reactivate(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(customer): Path<String>,
+    consent: Consent,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
     let now = now();
@@ -70,6 +77,7 @@ pub(crate) async fn reactivate(
     fields.finish()?;
     let mut transaction = operator.begin(&state).await?;
     let before = lock(&mut transaction, &customer).await?;
+    let watch = Watch::begin(&mut transaction, before.id, consent).await?;
     lift(&mut transaction, &before, now).await?;
     if expires_at != Patch::Absent {
         store::set_end(&mut transaction, before.id, expires_at.clone().value()).await?;
@@ -79,7 +87,7 @@ pub(crate) async fn reactivate(
         None => 0,
     };
     let detail = json!({"expires_at": expires_at.value(), "limits_moved": limits});
-    noted(transaction, before, detail).await
+    noted(transaction, watch, before, detail).await
 }
 
 /// Lifts the topmost of his states and no other.
@@ -96,6 +104,7 @@ async fn lift(transaction: &mut TenantTransaction, before: &Customer, now: DateT
 /// Notes what became of his status and answers with him.
 async fn noted(
     mut transaction: TenantTransaction,
+    watch: Watch,
     before: Customer,
     mut detail: serde_json::Value,
 ) -> Result<Response, ApiError> {
@@ -103,6 +112,5 @@ async fn noted(
     detail["before"] = json!(before.status(now()));
     detail["after"] = json!(after.status);
     changed(&mut transaction, before.id, "customer.status", detail).await?;
-    transaction.commit().await?;
-    Ok(data(after))
+    close(watch, transaction, data(after)).await
 }

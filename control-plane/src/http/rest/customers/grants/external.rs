@@ -7,7 +7,9 @@ use serde_json::json;
 use super::words::{self, On, Words};
 use super::{again, changed, lock, refused};
 use crate::domain::grant::GrantFields;
+use crate::effect::{Consent, Watch};
 use crate::error::ApiError;
+use crate::http::consent::close;
 use crate::http::envelope::{created, data};
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
@@ -21,6 +23,7 @@ pub(crate) async fn put(
     FromState(state): FromState<State>,
     operator: Operator,
     Path((customer, external_id)): Path<(String, String)>,
+    consent: Consent,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
     let external_id =
@@ -39,6 +42,7 @@ pub(crate) async fn put(
         None => Ok(None),
     };
     let customer = lock(&mut transaction, &customer).await?;
+    let watch = Watch::begin(&mut transaction, customer.id, consent).await?;
     let there = store::list(&mut transaction, customer.id).await?;
     let before = there.into_iter().find(|grant| grant.external_id.as_ref() == Some(&external_id));
     let target = target?.or(before.as_ref().map(|grant| grant.target)).ok_or_else(On::missing)?;
@@ -47,15 +51,13 @@ pub(crate) async fn put(
         let grant = store::insert(&mut transaction, customer.id, &wanted).await.map_err(refused)?;
         let grant = again(&mut transaction, customer.id, grant).await?;
         changed(&mut transaction, customer.id, "grant.create", json!({"grant": grant})).await?;
-        transaction.commit().await?;
-        return Ok(created(grant));
+        return close(watch, transaction, created(grant)).await;
     };
     if wanted == GrantFields::from(&before) {
-        return Ok(data(before));
+        return close(watch, transaction, data(before)).await;
     }
     store::update(&mut transaction, before.id, &wanted).await.map_err(refused)?;
     let after = again(&mut transaction, customer.id, before.id).await?;
     changed(&mut transaction, customer.id, "grant.update", json!({"before": before, "after": after})).await?;
-    transaction.commit().await?;
-    Ok(data(after))
+    close(watch, transaction, data(after)).await
 }

@@ -13,7 +13,9 @@ use serde_json::json;
 use super::{changed, find, lock};
 use crate::domain::grant::{Grant, GrantFields};
 use crate::domain::id::{CustomerId, GrantId};
+use crate::effect::{Consent, Watch};
 use crate::error::ApiError;
+use crate::http::consent::close;
 use crate::http::envelope::{Paging, created, data, whole_list};
 use crate::http::fields::Fields;
 use crate::http::operator::Operator;
@@ -59,6 +61,7 @@ pub(crate) async fn add(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(customer): Path<String>,
+    consent: Consent,
     fields: Fields,
 ) -> Result<Response, ApiError> {
     let wanted = Wanted::read(fields)?;
@@ -66,14 +69,14 @@ pub(crate) async fn add(
     let target = words::resolve(&mut transaction, "", &wanted.on).await;
     let customer = lock(&mut transaction, &customer).await?;
     let wanted = wanted.words.over(target?, None);
+    let watch = Watch::begin_gain(&mut transaction, customer.id, consent).await?;
     if let Some(same) = same(store::list(&mut transaction, customer.id).await?, &wanted) {
-        return Ok(data(same));
+        return close(watch, transaction, data(same)).await;
     }
     let grant = store::insert(&mut transaction, customer.id, &wanted).await.map_err(refused)?;
     let grant = again(&mut transaction, customer.id, grant).await?;
     changed(&mut transaction, customer.id, "grant.create", json!({"grant": grant})).await?;
-    transaction.commit().await?;
-    Ok(created(grant))
+    close(watch, transaction, created(grant)).await
 }
 
 /// The grant that is there already; of several the one that stands for the same subscription.
@@ -98,6 +101,7 @@ pub(crate) async fn patch(
     FromState(state): FromState<State>,
     operator: Operator,
     Path((customer, grant)): Path<(String, String)>,
+    consent: Consent,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
     let words = Words::read(&mut fields);
@@ -106,9 +110,9 @@ pub(crate) async fn patch(
     let customer = lock(&mut transaction, &customer).await?;
     let before = one(&mut transaction, customer.id, &grant).await?;
     let wanted = words.over(before.target, Some(&before));
+    let watch = Watch::begin(&mut transaction, customer.id, consent).await?;
     store::update(&mut transaction, before.id, &wanted).await.map_err(refused)?;
     let after = again(&mut transaction, customer.id, before.id).await?;
     changed(&mut transaction, customer.id, "grant.update", json!({"before": before, "after": after})).await?;
-    transaction.commit().await?;
-    Ok(data(after))
+    close(watch, transaction, data(after)).await
 }

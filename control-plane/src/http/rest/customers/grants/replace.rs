@@ -9,29 +9,33 @@ use serde_json::{Value, json};
 use super::words::{Found, On, Wanted};
 use super::{changed, lock, refused};
 use crate::domain::grant::{GrantFields, replacement};
+use crate::effect::{Consent, Watch};
 use crate::error::ApiError;
+use crate::http::consent::close;
 use crate::http::envelope::data;
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
 use crate::http::path::Path;
 use crate::state::State;
-use crate::store::TenantTransaction;
 use crate::store::grants as store;
+use crate::store::{TenantTransaction, deletions};
 
 /// Replaces all grants by those of the list. Those that stay keep their ids, and a suspended one stays suspended.
 pub(crate) async fn replace(
     FromState(state): FromState<State>,
     operator: Operator,
     Path(customer): Path<String>,
+    consent: Consent,
     fields: Fields,
 ) -> Result<Response, ApiError> {
     let wanted = read(fields)?;
     let mut transaction = operator.begin(&state).await?;
     let wanted = resolve(&mut transaction, wanted).await;
     let customer = lock(&mut transaction, &customer).await?;
+    let watch = Watch::begin(&mut transaction, customer.id, consent).await?;
     let there = store::list(&mut transaction, customer.id).await?;
     let todo = replacement(&there, wanted?);
-    store::delete(&mut transaction, &todo.take).await?;
+    deletions::delete_grants(&mut transaction, &todo.take).await?;
     for (grant, fields) in &todo.change {
         store::update(&mut transaction, *grant, fields).await.map_err(refused)?;
     }
@@ -40,8 +44,7 @@ pub(crate) async fn replace(
     }
     let after = store::list(&mut transaction, customer.id).await?;
     changed(&mut transaction, customer.id, "grant.replace", json!({"grants": after})).await?;
-    transaction.commit().await?;
-    Ok(data(after))
+    close(watch, transaction, data(after)).await
 }
 
 /// Reads the list and says everything that is wrong with it.

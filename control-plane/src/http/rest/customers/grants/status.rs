@@ -7,7 +7,9 @@ use serde_json::json;
 use super::{again, changed, lock, one};
 use crate::clock::now;
 use crate::domain::grant::GrantFields;
+use crate::effect::{Consent, Watch};
 use crate::error::ApiError;
+use crate::http::consent::close;
 use crate::http::envelope::data;
 use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
@@ -20,6 +22,7 @@ pub(crate) async fn suspend(
     FromState(state): FromState<State>,
     operator: Operator,
     Path((customer, grant)): Path<(String, String)>,
+    consent: Consent,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
     let reason = fields.line("reason", 500).value();
@@ -27,12 +30,12 @@ pub(crate) async fn suspend(
     let mut transaction = operator.begin(&state).await?;
     let customer = lock(&mut transaction, &customer).await?;
     let before = one(&mut transaction, customer.id, &grant).await?;
+    let watch = Watch::begin(&mut transaction, customer.id, consent).await?;
     let at = before.suspended_at.unwrap_or_else(now);
     store::set_suspended(&mut transaction, before.id, Some(at), reason.as_deref()).await?;
     let after = again(&mut transaction, customer.id, before.id).await?;
     changed(&mut transaction, customer.id, "grant.suspend", json!({"before": before, "after": after})).await?;
-    transaction.commit().await?;
-    Ok(data(after))
+    close(watch, transaction, data(after)).await
 }
 
 /// Puts it in force again; may move its limit.
@@ -40,6 +43,7 @@ pub(crate) async fn reactivate(
     FromState(state): FromState<State>,
     operator: Operator,
     Path((customer, grant)): Path<(String, String)>,
+    consent: Consent,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
     let updates_until = fields.instant("updates_until");
@@ -47,6 +51,7 @@ pub(crate) async fn reactivate(
     let mut transaction = operator.begin(&state).await?;
     let customer = lock(&mut transaction, &customer).await?;
     let before = one(&mut transaction, customer.id, &grant).await?;
+    let watch = Watch::begin(&mut transaction, customer.id, consent).await?;
     store::set_suspended(&mut transaction, before.id, None, None).await?;
     if updates_until != Patch::Absent {
         let wanted = GrantFields { updates_until: updates_until.value(), ..GrantFields::from(&before) };
@@ -54,6 +59,5 @@ pub(crate) async fn reactivate(
     }
     let after = again(&mut transaction, customer.id, before.id).await?;
     changed(&mut transaction, customer.id, "grant.reactivate", json!({"before": before, "after": after})).await?;
-    transaction.commit().await?;
-    Ok(data(after))
+    close(watch, transaction, data(after)).await
 }
