@@ -17,6 +17,7 @@ alter table access_grant
   , drop column suspended_at
   , drop column suspended_reason
   , alter column package_id set not null;
+drop index token_digest;
 alter table token drop column made_by, drop column last_used_at;
 alter table customer drop column source, drop column may_publish, drop column frozen, drop column suspended_reason
                   , drop column suspended_at;

@@ -9,6 +9,7 @@ mod error;
 mod migrate;
 mod transaction;
 
+pub mod credentials;
 pub mod customers;
 pub mod dists;
 pub mod edge_reads;
@@ -19,6 +20,7 @@ pub mod jobs;
 pub mod packages;
 pub mod publish;
 pub mod tenants;
+pub mod token_uses;
 pub mod tokens;
 pub mod vendors;
 pub mod versions;

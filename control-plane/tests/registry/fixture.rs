@@ -83,6 +83,7 @@ impl Registry {
             git_worker: Arc::new(Worker::new(PathBuf::from(env!("CARGO_BIN_EXE_git-worker")), Vec::new())),
             secrets: Arc::new(Secrets { admin: Digest::of(ADMIN.as_bytes()), edge: Digest::of(EDGE.as_bytes()) }),
             jobs_waiting: Arc::new(Notify::new()),
+            token_uses: Arc::default(),
         };
         let (public, edge) = (router::public(state.clone()), router::edge(state.clone()));
         Self { state, tenant: tenant.id, options, public, edge, folder, database }
