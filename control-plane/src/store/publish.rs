@@ -222,10 +222,9 @@ pub async fn upload(
 fn same_but_for_time(one: &Value, other: &Value) -> bool {
     let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return one == other };
     let without = |map: &serde_json::Map<String, Value>| {
-        map.iter()
-            .filter(|(key, _)| *key != "time")
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect::<Vec<_>>()
+        let mut map = map.clone();
+        map.shift_remove("time");
+        map
     };
     without(one) == without(other)
 }

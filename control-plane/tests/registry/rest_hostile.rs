@@ -7,11 +7,23 @@ use crate::routes;
 
 /// Everything that tells rows apart, of every table: equal before and after means that nothing was written.
 fn everything(registry: &Registry) -> String {
-    ["customer", "token", "access_grant", "package", "version", "vendor", "tenant", "job", "audit", "outbox"]
-        .map(|table| {
-            registry.sql(&format!("select coalesce(md5(string_agg(t::text, ',' order by t::text)), '') from {table} t"))
-        })
-        .join(",")
+    [
+        "customer",
+        "token",
+        "access_grant",
+        "package",
+        "version",
+        "vendor",
+        "tenant",
+        "job",
+        "audit",
+        "outbox",
+        "credential",
+    ]
+    .map(|table| {
+        registry.sql(&format!("select coalesce(md5(string_agg(t::text, ',' order by t::text)), '') from {table} t"))
+    })
+    .join(",")
 }
 
 /// Text fields of every write, and the rest of a body that would be taken.
@@ -37,6 +49,16 @@ fn text_fields(customer: &str) -> Vec<(&'static str, String, Value, &'static str
         ("POST", "/packages".into(), json!({"repository_url": "/a.git"}), "name"),
         ("POST", "/packages".into(), json!({"repository_url": "/a.git", "name": "a/b"}), "type"),
         ("POST", "/packages/acme/pay/abandon".into(), json!({}), "replacement"),
+        ("POST", "/packages/acme/pay/takedown/1.0.0".into(), json!({}), "reason"),
+        ("POST", "/packages/acme/pay/deprecate/1.0.0".into(), json!({}), "replacement"),
+        (
+            "PATCH",
+            "/packages/acme/pay/versions/1.0.0".into(),
+            json!({"published_at": "2025-01-01T00:00:00Z"}),
+            "reason",
+        ),
+        ("POST", "/credentials".into(), json!({"level": "admin"}), "name"),
+        ("POST", "/credentials".into(), json!({"name": "a", "level": "admin"}), "email"),
         ("PATCH", "/settings".into(), json!({}), "source"),
         ("POST", "/tenants".into(), json!({}), "slug"),
         ("POST", "/tenants".into(), json!({"slug": "t"}), "name"),
@@ -175,18 +197,23 @@ async fn ids_of_another_tenant_do_not_exist() {
     let task = as_other("POST", "/packages").json(&body).send().await.status(201).text("task");
     let packages = format!("/customers/{customer}/packages");
     let grant = as_other("POST", &packages).json(&json!({"package": "theirs/pay"})).send().await.status(201).text("id");
+    let body = json!({"name": "theirs", "level": "admin"});
+    let credential = as_other("POST", "/credentials").json(&body).send().await.status(201).text("id");
     let mine =
         registry.call("POST", "/customers").tenant("default").json(&json!({"name": "a"})).send().await.text("id");
 
     let mut paths: Vec<(String, String)> = Vec::new();
     for (method, template) in routes::all() {
-        if !template.contains('{') || template.starts_with("/tenants") || template.starts_with("/vendors") {
+        // Tokens alone ask /me/tokens.
+        let others = ["/tenants", "/vendors", "/me/"].iter().any(|start| template.starts_with(start));
+        if !template.contains('{') || others {
             continue;
         }
         let fill = |customer: &str| {
             template
                 .replace("/customers/{id}", &format!("/customers/{customer}"))
                 .replace("/tasks/{id}", &format!("/tasks/{task}"))
+                .replace("/credentials/{id}", &format!("/credentials/{credential}"))
                 .replace("{token}", &token)
                 .replace("{grant}", &grant)
                 .replace("{external_id}", "b-1")
@@ -208,6 +235,10 @@ async fn ids_of_another_tenant_do_not_exist() {
             ("POST", path) if path.ends_with("/tokens") => json!({"name": "x"}),
             ("POST", path) if path.ends_with("/packages") => json!({"package": "theirs/pay"}),
             ("PUT", path) if path.ends_with("/packages") => json!({"packages": []}),
+            ("POST", path) if path.contains("/takedown/") => json!({"reason": "r"}),
+            ("PATCH", path) if path.contains("/versions/") => {
+                json!({"published_at": "2025-01-01T00:00:00Z", "reason": "r"})
+            }
             _ => json!({}),
         };
         let call = registry.call(&method, &path).tenant("default");
