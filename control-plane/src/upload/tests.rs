@@ -1,0 +1,1 @@
+//! Odd zips, built byte by byte.
