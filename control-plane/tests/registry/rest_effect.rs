@@ -139,7 +139,8 @@ async fn edit(registry: &Registry, random: &mut Random, world: &World) -> (&'sta
     let version = *random.pick(&["1.0.0", "2.0.0", "dev-main"]);
     let day = *random.pick(&["2025-01-01T00:00:00Z", "2025-08-01T00:00:00Z"]);
     let withdraw = *random.pick(&["takedown", "untakedown", "yank", "unyank"]);
-    match random.below(30) {
+    // What takes is mended as often, lest soon there is nothing left to take.
+    match random.below(48) {
         0..=4 => {
             on(&mut words, random.below(2) == 0);
             ("POST", of("/packages"), words)
@@ -173,6 +174,14 @@ async fn edit(registry: &Registry, random: &mut Random, world: &World) -> (&'sta
             let body = if withdraw == "takedown" { json!({"reason": "malware"}) } else { json!({}) };
             ("POST", format!("/packages/{package}/{withdraw}/{version}"), body)
         }
+        29..=33 => ("POST", of("/reactivate"), json!({})),
+        34..=37 => ("POST", of("/packages"), {
+            words["package"] = json!(package);
+            words
+        }),
+        38..=40 => ("POST", format!("/packages/{package}/untakedown/{version}"), json!({})),
+        41..=43 => ("POST", format!("/packages/{package}/restore"), json!({})),
+        44..=46 => ("POST", of("/restore"), json!({})),
         27 | 28 => {
             let body = json!({"published_at": day, "reason": "imported late"});
             ("PATCH", format!("/packages/{package}/versions/{version}"), body)
