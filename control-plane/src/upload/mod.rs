@@ -8,8 +8,6 @@
 mod content;
 mod directory;
 mod name;
-#[cfg(test)]
-mod tests;
 
 use std::fs::File;
 

@@ -1,1 +1,0 @@
-//! Odd zips, built byte by byte.
