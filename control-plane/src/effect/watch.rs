@@ -74,11 +74,11 @@ impl Watch {
         Ok(Self { consent, before: Some(Before { concerned, settings, directory, world }) })
     }
 
-    /// The same for a write that can only give: it is looked at in a dry run alone.
+    /// The same for a write that gives, or takes nothing that locks need: it is looked at in a dry run alone.
     ///
     /// # Errors
     /// When the database refuses or holds what it should not.
-    pub async fn begin_gain(
+    pub async fn begin_unbraked(
         transaction: &mut TenantTransaction,
         concerned: impl Into<Concerned>,
         consent: Consent,

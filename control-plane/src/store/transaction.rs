@@ -7,6 +7,7 @@ use cargoman_edge_protocol::{Change, TenantId};
 use serde_json::Value;
 use sqlx::PgConnection;
 
+use crate::domain::id::{CredentialId, TokenId};
 use crate::store::{Database, StoreError};
 
 /// Who does something, for the audit trail.
@@ -14,6 +15,10 @@ use crate::store::{Database, StoreError};
 pub enum Actor {
     /// The holder of the `ADMIN_TOKEN`.
     Root,
+    /// An operator.
+    Credential(CredentialId),
+    /// A customer, by his token.
+    Token(TokenId),
     /// The registry itself: a job.
     Job(String),
     /// The program at its start: the demo tenant.
@@ -24,6 +29,8 @@ impl std::fmt::Display for Actor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Root => f.write_str("root"),
+            Self::Credential(id) => write!(f, "credential:{id}"),
+            Self::Token(id) => write!(f, "token:{id}"),
             Self::Job(id) => write!(f, "job:{id}"),
             Self::Setup => f.write_str("setup"),
         }
