@@ -128,9 +128,9 @@ pub async fn version(
     };
     sqlx::query!(
         "insert into version (tenant_id, id, package_id, normalized, pretty, stability, kind, ref_name, default_branch, aliases, metadata, reference)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::json, $12)
          on conflict (tenant_id, id) do update
-         set pretty = $5, stability = $6, kind = $7, ref_name = $8, default_branch = $9, aliases = $10, metadata = $11, reference = $12
+         set pretty = $5, stability = $6, kind = $7, ref_name = $8, default_branch = $9, aliases = $10, metadata = excluded.metadata, reference = $12
            , updated_at = now()",
         tenant,
         id,
@@ -142,7 +142,7 @@ pub async fn version(
         found.ref_name,
         found.default_branch,
         &found.aliases,
-        found.metadata,
+        text(&found.metadata),
         found.reference
     )
     .execute(transaction.connection())
@@ -152,6 +152,11 @@ pub async fn version(
 }
 
 const UPLOAD: &str = "upload";
+
+/// JSON as text: the driver would hand it over as `jsonb`, which forgets the order of keys, and Composer compares maps in order.
+fn text(metadata: &Value) -> String {
+    metadata.to_string()
+}
 
 /// What became of an uploaded version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,7 +205,7 @@ pub async fn upload(
     let id = VersionId::new();
     sqlx::query!(
         "insert into version (tenant_id, id, package_id, normalized, pretty, stability, kind, ref_name, aliases, metadata, reference)
-         values ($1, $2, $3, $4, $5, $6, 'upload', $7, $8, $9, $10)",
+         values ($1, $2, $3, $4, $5, $6, 'upload', $7, $8, $9::text::json, $10)",
         tenant,
         id.0,
         package.0,
@@ -209,7 +214,7 @@ pub async fn upload(
         found.stability,
         found.ref_name,
         &found.aliases,
-        found.metadata,
+        text(&found.metadata),
         found.reference
     )
     .execute(transaction.connection())

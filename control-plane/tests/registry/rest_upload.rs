@@ -46,6 +46,12 @@ async fn once_and_for_all() {
     let dist = format!("{}/{}/{}", cargoman_edge_protocol::DISTS_PATH, registry.tenant, made.text("dist_sha256"));
     assert_eq!(registry.edge("GET", &dist).send().await.status(200).bytes, bytes);
     let metadata: Value = serde_json::from_str(&registry.sql("select metadata from version")).unwrap();
+    let keys: Vec<_> = metadata.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        keys,
+        ["name", "version", "version_normalized", "require", "type", "scripts", "time"],
+        "in Composer's order"
+    );
     assert_eq!((&metadata["version"], &metadata["require"]), (&json!("1.0.0"), &json!({"php": ">=8"})));
     assert!(metadata["time"].is_string());
 
