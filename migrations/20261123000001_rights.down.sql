@@ -22,6 +22,7 @@ alter table access_grant
   , drop column suspended_at
   , drop column suspended_reason
   , alter column package_id set not null;
+drop index token_digest;
 alter table token drop column made_by, drop column last_used_at;
 alter table customer
     add column status text not null default 'active'

@@ -42,6 +42,9 @@ comment on column customer.source is 'whether his metadata shows where the sourc
 alter table token
     add column last_used_at timestamptz
   , add column made_by uuid;
+-- Whoever shows a token to the API may name no tenant.
+create index token_digest on token (digest);
+create index token_made_by on token (tenant_id, made_by) where made_by is not null;
 comment on column token.made_by is 'the token that made it; revoked with that one';
 
 alter table access_grant
@@ -81,6 +84,7 @@ create table credential (
   , created_at timestamptz not null default now()
   , expires_at timestamptz
   , revoked_at timestamptz
+  , rotated_at timestamptz
   , last_used_at timestamptz
   , primary key (tenant_id, id)
   , constraint credential_digest_taken unique (digest)

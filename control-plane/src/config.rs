@@ -11,7 +11,7 @@ use crate::git::address::AllowedHosts;
 use crate::git::url::UrlPolicy;
 
 /// Names of the sections that belong to the control plane.
-pub const SECTIONS: [&str; 6] = ["server", "tenancy", "storage", "git", "jobs", "database"];
+pub const SECTIONS: [&str; 7] = ["server", "tenancy", "storage", "git", "uploads", "jobs", "database"];
 
 /// Everything the control plane can be told.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -25,6 +25,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// How repositories are read.
     pub git: GitConfig,
+    /// Versions that are uploaded.
+    pub uploads: UploadsConfig,
     /// Background work.
     pub jobs: JobsConfig,
     /// The pool of connections.
@@ -125,6 +127,22 @@ impl GitConfig {
     }
 }
 
+/// Versions that are uploaded.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UploadsConfig {
+    /// Largest zip, in bytes.
+    pub max_size: u64,
+    /// Folder in which zips wait until they are whole and checked; without it `uploads` beside the mirrors.
+    pub root: Option<PathBuf>,
+}
+
+impl Default for UploadsConfig {
+    fn default() -> Self {
+        Self { max_size: 256 << 20, root: None }
+    }
+}
+
 /// Background work.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -210,6 +228,9 @@ impl Config {
         }
         if !(1..=24 * 3600).contains(&self.git.timeout_seconds) {
             problems.push("git.timeout_seconds: must be 1 to 86400".to_owned());
+        }
+        if !(1 << 10..=2 << 30).contains(&self.uploads.max_size) {
+            problems.push("uploads.max_size: must be 1024 (1 KiB) to 2147483648 (2 GiB)".to_owned());
         }
         if self.jobs.workers > 64 {
             problems.push("jobs.workers: must be 0 to 64".to_owned());

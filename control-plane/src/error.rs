@@ -35,7 +35,7 @@ pub enum ApiError {
     #[error("the path cannot be read; percent-encode each segment as UTF-8")]
     UnreadablePath,
     /// Nobody, or nobody we know.
-    #[error("authentication required: send `Authorization: Bearer <ADMIN_TOKEN>`")]
+    #[error("authentication required: send `Authorization: Bearer <ADMIN_TOKEN>` or a credential (cma_…)")]
     Unauthorized,
     /// Somebody, but not for this.
     #[error("{0}")]
@@ -46,6 +46,9 @@ pub enum ApiError {
     /// The body is too large.
     #[error("the body is larger than {0} bytes")]
     PayloadTooLarge(usize),
+    /// The body came too slowly.
+    #[error("the body did not arrive in time; send it again")]
+    BodyLate,
     /// The request names no tenant and there are several.
     #[error("there are several tenants: name one in the header X-Cargoman-Tenant")]
     TenantUnnamed,
@@ -74,6 +77,7 @@ impl ApiError {
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "FORBIDDEN"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "CONFLICT"),
             Self::PayloadTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
+            Self::BodyLate => (StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
         }

@@ -3,6 +3,7 @@
 //! The arrow of dependencies is http, jobs, git → store → domain → crates. All SQL stands in [`store`]; [`domain`] knows
 //! neither sqlx nor axum.
 
+mod archive_name;
 pub mod clock;
 pub mod config;
 pub mod domain;
@@ -15,6 +16,8 @@ pub mod server;
 pub mod state;
 pub mod storage;
 pub mod store;
+pub mod token_uses;
+pub mod upload;
 
 /// How a database is named to this crate.
 pub mod sqlx_options {

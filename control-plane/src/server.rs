@@ -1,7 +1,7 @@
 //! Starts the control plane: schema, pools, storage, listeners, jobs; and stops them in the reverse order.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,9 @@ use crate::store::{Actor, Database, MigrateError, StoreError, migrate};
 
 /// Requests that are under way at the stop may take so long; then they are cut.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// Names of uploads that are coming in begin so.
+pub(crate) const UPLOAD_PREFIX: &str = "cargoman-upload-";
 
 /// What a control plane is started with.
 #[derive(Debug)]
@@ -96,7 +99,11 @@ impl Server {
             git_worker: Arc::new(git_worker),
             secrets: Arc::new(secrets),
             jobs_waiting: Arc::new(Notify::new()),
+            token_uses: Arc::default(),
         };
+        if alone {
+            forget_half_uploads(&state.uploads_root());
+        }
         Ok(Self { state, public, edge })
     }
 
@@ -142,7 +149,11 @@ impl Server {
             jobs::run(state.clone(), stop.clone()).await;
             Ok(())
         };
-        let all = async { tokio::try_join!(public.into_future(), edge.into_future(), jobs).map(|_| ()) };
+        let uses = async {
+            state.token_uses.run(state.database.system(), stop.clone()).await;
+            Ok(())
+        };
+        let all = async { tokio::try_join!(public.into_future(), edge.into_future(), jobs, uses).map(|_| ()) };
         let overdue = async {
             stopped(stop.clone()).await;
             tokio::time::sleep(DRAIN).await;
@@ -161,6 +172,15 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))
 }
 
+/// Removes what was coming in when the program was killed; nobody else writes such files.
+fn forget_half_uploads(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(UPLOAD_PREFIX) {
+            std::fs::remove_file(entry.path()).ok();
+        }
+    }
+}
+
 /// Several instances may come first at the same moment; the unique index lets one win.
 async fn make_default_tenant(database: &Database, (slug, name): (&str, &str)) -> Result<(), StoreError> {
     match database.system().insert_tenant(slug, name, true, &Actor::Setup).await {
@@ -174,5 +194,14 @@ impl State {
     #[must_use]
     pub fn git_root(&self) -> &Path {
         self.config.git.root.as_deref().unwrap_or(Path::new("git"))
+    }
+
+    /// Folder in which uploads wait until they are whole and checked.
+    #[must_use]
+    pub fn uploads_root(&self) -> PathBuf {
+        match &self.config.uploads.root {
+            Some(root) => root.clone(),
+            None => self.git_root().with_file_name("uploads"),
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::git::child::Worker;
 use crate::storage::Storage;
 use crate::store::Database;
+use crate::token_uses::TokenUses;
 
 /// Shared by all requests and jobs; cheap to clone.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct State {
     pub secrets: Arc<Secrets>,
     /// Rung when a job was queued by this instance, so that it begins at once.
     pub jobs_waiting: Arc<Notify>,
+    /// When tokens were last used, until that is written.
+    pub token_uses: Arc<TokenUses>,
 }
 
 /// Digests of the secrets that open the listeners.

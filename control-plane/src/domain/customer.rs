@@ -91,6 +91,16 @@ pub struct Token {
     pub expires_at: Option<DateTime<Utc>>,
     /// Since when it is revoked.
     pub revoked_at: Option<DateTime<Utc>>,
+    /// When it was last used, to a few seconds.
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+impl Token {
+    /// Whether it is still good at `now`.
+    #[must_use]
+    pub fn is_good(&self, now: DateTime<Utc>) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| at > now)
+    }
 }
 
 #[cfg(test)]

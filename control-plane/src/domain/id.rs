@@ -68,6 +68,8 @@ id! {
     CustomerId = "cust_";
     /// A token of a customer.
     TokenId = "tok_id_";
+    /// An operator's credential.
+    CredentialId = "cred_";
     /// A grant.
     GrantId = "grant_";
     /// A collection.

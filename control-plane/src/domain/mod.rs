@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod collection;
+pub mod credential;
 pub mod customer;
 pub mod deletion;
 pub mod freeze;

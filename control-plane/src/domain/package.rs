@@ -12,13 +12,15 @@ pub struct Package {
     pub id: PackageId,
     /// `vendor/name`.
     pub name: String,
-    /// Kind of its repository: `git`.
+    /// Kind of its repository: `git`, one of the forges; `artifact` without one.
     #[serde(rename = "type")]
     pub repository_type: String,
     /// Where it is read from.
     pub repository_url: Option<String>,
     /// A private fork of a public package: its vendor does not become exclusive.
     pub fork: bool,
+    /// `hide` or `show`: whether its metadata shows where the source lies; without it as the tenant says.
+    pub source: Option<String>,
     /// Whether its owner gave it up.
     pub abandoned: bool,
     /// What to use instead.
@@ -44,14 +46,22 @@ pub struct Version {
     pub version_normalized: String,
     /// `stable`, `RC`, `beta`, `alpha` or `dev`.
     pub stability: String,
-    /// `tag` or `branch`.
+    /// `tag`, `branch` or `upload`.
     pub kind: String,
-    /// The commit.
+    /// The commit; of an upload the SHA-1 of its bytes.
     pub reference: String,
-    /// When this registry first saw that commit.
+    /// When this registry first saw that reference, unless an operator corrected it.
     pub published_at: DateTime<Utc>,
     /// Since when it is left out of metadata.
     pub yanked_at: Option<DateTime<Utc>>,
+    /// Since when nobody gets it any more.
+    pub taken_down_at: Option<DateTime<Utc>>,
+    /// Why, for those who are otherwise entitled.
+    pub taken_down_reason: Option<String>,
+    /// Since when its owner advises against it.
+    pub deprecated_at: Option<DateTime<Utc>>,
+    /// The package to use instead of a deprecated version.
+    pub replacement: Option<String>,
     /// SHA-1 of the dist.
     pub dist_sha1: String,
     /// SHA-256 of the dist.

@@ -44,6 +44,9 @@ struct Before {
     world: World,
 }
 
+/// More customers than this take seconds on a busy machine.
+const MANY: usize = 1000;
+
 impl Watch {
     /// Looks at those concerned.
     ///
@@ -62,17 +65,20 @@ impl Watch {
         let directory = transaction.facts().directory().await?;
         let mut world = World { collections: Arc::new(transaction.facts().collections().await?), ..World::default() };
         let customers = concerned.customers(transaction).await?;
-        world.customers = accesses(transaction, &customers, settings.policy()).await?;
+        if customers.len() > MANY {
+            transaction.be_patient().await?;
+        }
+        world.customers = accesses(transaction, &customers, &concerned, settings.policy()).await?;
         let names = concerned.packages(&world, &directory);
         load(transaction, &mut world, names).await?;
         Ok(Self { consent, before: Some(Before { concerned, settings, directory, world }) })
     }
 
-    /// The same for a write that can only give: it is looked at in a dry run alone.
+    /// The same for a write that gives, or takes nothing that locks need: it is looked at in a dry run alone.
     ///
     /// # Errors
     /// When the database refuses or holds what it should not.
-    pub async fn begin_gain(
+    pub async fn begin_unbraked(
         transaction: &mut TenantTransaction,
         concerned: impl Into<Concerned>,
         consent: Consent,
@@ -149,12 +155,12 @@ impl Before {
         let mut after = before.clone();
         match &concerned {
             Concerned::Customers(customers) => {
-                after.customers = accesses(transaction, customers, settings.policy()).await?;
+                after.customers = accesses(transaction, customers, &concerned, settings.policy()).await?;
             }
             Concerned::Collections(_) => {
                 after.collections = Arc::new(transaction.facts().collections().await?);
                 let customers: Vec<_> = before.customers.keys().copied().collect();
-                after.customers = accesses(transaction, &customers, settings.policy()).await?;
+                after.customers = accesses(transaction, &customers, &concerned, settings.policy()).await?;
             }
             Concerned::Policy => {
                 let policy = transaction.facts().policy().await?;
@@ -171,7 +177,7 @@ impl Before {
                 if !before.packages.contains_key(name) {
                     // It came back, with the grants on it.
                     let customers = concerned.customers(transaction).await?;
-                    after.customers = accesses(transaction, &customers, settings.policy()).await?;
+                    after.customers = accesses(transaction, &customers, &concerned, settings.policy()).await?;
                 }
                 return Ok((before, after));
             }
@@ -186,9 +192,14 @@ impl Before {
 async fn accesses(
     transaction: &mut TenantTransaction,
     customers: &[CustomerId],
+    concerned: &Concerned,
     policy: TenantPolicy,
 ) -> Result<Arc<std::collections::BTreeMap<CustomerId, cargoman_licence::Access>>, ApiError> {
-    Ok(Arc::new(transaction.facts().customers(customers, policy).await?.into_iter().collect()))
+    let package = match concerned {
+        Concerned::Package(name) => Some(name),
+        _ => None,
+    };
+    Ok(Arc::new(transaction.facts().customers_on(customers, package, policy).await?.into_iter().collect()))
 }
 
 /// Adds packages that are not in the world yet.

@@ -51,6 +51,8 @@ pub(crate) async fn replay(
     let operator = whose(&mut parts, &state).await?;
     let body = to_bytes(body, MOST_BODY).await.map_err(|_| ApiError::PayloadTooLarge(MOST_BODY))?;
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    // Whose it is stands in front: one credential's key never finds another's answer. An actor's name holds no space.
+    let key = format!("{} {key}", operator.actor);
     let held = Held { state, operator, key, request_digest: digest(target, &body), holder: Uuid::now_v7() };
     if let Some(kept) = held.claim().await? {
         return again(&kept, &held.request_digest);

@@ -9,9 +9,10 @@ use axum::routing::{get, post, put};
 
 use crate::error::ApiError;
 use crate::http::fields::MOST_BODY;
-use crate::http::operator::Root;
+use crate::http::operator::Caller;
 use crate::http::rest::{
-    collections, customers, deletions, explain, me, packages, preview, settings, sync, tasks, tenants, vendors,
+    collections, credentials, customers, deletions, explain, me, packages, preview, settings, sync, tasks, tenants,
+    vendors,
 };
 use crate::http::{edge, idempotency, request_id};
 use crate::state::State;
@@ -50,8 +51,14 @@ fn api() -> Router<State> {
 }
 
 fn tenant_wide() -> Router<State> {
+    use customers::own_tokens;
     Router::new()
         .route("/me", get(me::show))
+        .route("/me/tokens", get(own_tokens::list).post(own_tokens::create))
+        .route("/me/tokens/{token}", axum::routing::delete(own_tokens::revoke))
+        .route("/credentials", get(credentials::list).post(credentials::create))
+        .route("/credentials/{id}", axum::routing::delete(credentials::revoke))
+        .route("/credentials/{id}/rotate", post(credentials::rotate))
         .route("/tenants", get(tenants::list).post(tenants::create))
         .route("/tenants/{id}", get(tenants::show).patch(tenants::patch))
         .route("/tenants/{id}/suspend", post(tenants::suspend))
@@ -96,6 +103,7 @@ fn customer() -> Router<State> {
 }
 
 fn package() -> Router<State> {
+    use packages::{date, upload, versions, withdraw};
     Router::new()
         .route("/packages", get(packages::list).post(packages::create))
         .route("/packages/{vendor}/{name}", get(packages::show).patch(packages::patch).delete(packages::delete))
@@ -103,10 +111,19 @@ fn package() -> Router<State> {
         .route("/packages/{vendor}/{name}/sync", post(sync::sync))
         .route("/packages/{vendor}/{name}/abandon", post(packages::abandon))
         .route("/packages/{vendor}/{name}/unabandon", post(packages::unabandon))
-        .route("/packages/{vendor}/{name}/versions", get(packages::versions))
         .route("/packages/{vendor}/{name}/customers", get(packages::customers))
-        .route("/packages/{vendor}/{name}/yank/{*version}", post(packages::yank))
-        .route("/packages/{vendor}/{name}/unyank/{*version}", post(packages::unyank))
+        .route("/packages/{vendor}/{name}/versions", get(versions::list))
+        .route(
+            "/packages/{vendor}/{name}/versions/{*version}",
+            // An upload is streamed and has a limit of its own.
+            put(upload::put).layer(DefaultBodyLimit::disable()).get(versions::show).patch(date::patch),
+        )
+        .route("/packages/{vendor}/{name}/yank/{*version}", post(withdraw::yank))
+        .route("/packages/{vendor}/{name}/unyank/{*version}", post(withdraw::unyank))
+        .route("/packages/{vendor}/{name}/takedown/{*version}", post(withdraw::take_down))
+        .route("/packages/{vendor}/{name}/untakedown/{*version}", post(withdraw::put_back))
+        .route("/packages/{vendor}/{name}/deprecate/{*version}", post(withdraw::deprecate))
+        .route("/packages/{vendor}/{name}/undeprecate/{*version}", post(withdraw::undeprecate))
 }
 
 async fn ready(FromState(state): FromState<State>) -> Result<&'static str, ApiError> {
@@ -116,11 +133,11 @@ async fn ready(FromState(state): FromState<State>) -> Result<&'static str, ApiEr
 
 /// Whoever shows no credential learns nothing, not even which paths there are: through an edge the answer is the same for a host
 /// that has no tenant (E-H13).
-async fn unknown_path(_: Root) -> ApiError {
+async fn unknown_path(_: Caller) -> ApiError {
     ApiError::NotFound("path")
 }
 
-async fn method_not_allowed(_: Root) -> Response {
+async fn method_not_allowed(_: Caller) -> Response {
     let mut response = ApiError::NotFound("method on this path").into_response();
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response

@@ -11,6 +11,7 @@ mod transaction;
 
 pub mod access_losses;
 pub mod collections;
+pub mod credentials;
 pub mod customers;
 pub mod deletions;
 pub mod dists;
@@ -23,6 +24,7 @@ pub mod licence_facts;
 pub mod packages;
 pub mod publish;
 pub mod tenants;
+pub mod token_uses;
 pub mod tokens;
 pub mod vendors;
 pub mod versions;

@@ -14,6 +14,7 @@ struct Row {
     repository_type: String,
     repository_url: Option<String>,
     fork: bool,
+    source: Option<String>,
     abandoned: bool,
     replacement: Option<String>,
     default_branch: Option<String>,
@@ -31,6 +32,7 @@ impl From<Row> for Package {
             repository_type: row.repository_type,
             repository_url: row.repository_url,
             fork: row.fork,
+            source: row.source,
             abandoned: row.abandoned,
             replacement: row.replacement,
             default_branch: row.default_branch,
@@ -51,6 +53,8 @@ pub struct PackageFields {
     pub repository_url: Option<String>,
     /// Whether it is a private fork of a public package.
     pub fork: bool,
+    /// Whether its metadata shows where the source lies.
+    pub source: Option<String>,
     /// Whether its owner gave it up.
     pub abandoned: bool,
     /// What to use instead.
@@ -69,8 +73,8 @@ pub async fn insert(
     let tenant = transaction.tenant().0;
     let id = PackageId::new();
     sqlx::query!(
-        "insert into package (tenant_id, id, name, repository_type, repository_url, fork, abandoned, replacement)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into package (tenant_id, id, name, repository_type, repository_url, fork, abandoned, replacement, source)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         tenant,
         id.0,
         name.as_str(),
@@ -78,7 +82,8 @@ pub async fn insert(
         fields.repository_url,
         fields.fork,
         fields.abandoned,
-        fields.replacement
+        fields.replacement,
+        fields.source
     )
     .execute(transaction.connection())
     .await?;
@@ -93,7 +98,7 @@ pub async fn find(transaction: &mut TenantTransaction, name: &PackageName) -> Re
     let tenant = transaction.tenant().0;
     let row = sqlx::query_as!(
         Row,
-        r#"select id, name, repository_type, repository_url, fork, abandoned, replacement, default_branch, synced_at, sync_error, created_at
+        r#"select id, name, repository_type, repository_url, fork, source, abandoned, replacement, default_branch, synced_at, sync_error, created_at
                 , (select count(*) from version v where v.tenant_id = p.tenant_id and v.package_id = p.id) as "versions!"
          from package p where tenant_id = $1 and name = $2"#,
         tenant,
@@ -145,7 +150,7 @@ pub async fn list(
     let tenant = transaction.tenant().0;
     let rows = sqlx::query_as!(
         Row,
-        r#"select id, name, repository_type, repository_url, fork, abandoned, replacement, default_branch, synced_at, sync_error, created_at
+        r#"select id, name, repository_type, repository_url, fork, source, abandoned, replacement, default_branch, synced_at, sync_error, created_at
                 , (select count(*) from version v where v.tenant_id = p.tenant_id and v.package_id = p.id) as "versions!"
          from package p where tenant_id = $1 and ($2::text is null or position(lower($2) in name) > 0)
          order by name limit $3 offset $4"#,
@@ -178,7 +183,7 @@ pub async fn update(
     let tenant = transaction.tenant().0;
     sqlx::query!(
         "update package set refs_digest = case when repository_url is distinct from $4 then null else refs_digest end
-              , repository_type = $3, repository_url = $4, fork = $5, abandoned = $6, replacement = $7
+              , repository_type = $3, repository_url = $4, fork = $5, abandoned = $6, replacement = $7, source = $8
               , revision = nextval('revision')
          where tenant_id = $1 and id = $2",
         tenant,
@@ -187,7 +192,8 @@ pub async fn update(
         fields.repository_url,
         fields.fork,
         fields.abandoned,
-        fields.replacement
+        fields.replacement,
+        fields.source
     )
     .execute(transaction.connection())
     .await?;

@@ -1,4 +1,4 @@
-//! How versions come into being: what a sync found is written here, each piece whole.
+//! How versions come into being: what a sync found, or somebody uploaded, is written here, each piece whole.
 //!
 //! A version row always points to a stored dist, so that metadata and bytes cannot disagree. The bytes of a reference and the
 //! time of its first sight never change once written.
@@ -49,6 +49,8 @@ pub enum Published {
     Same,
     /// It is a stable version that would move to another commit: refused, the old bytes stay.
     Moved,
+    /// It was uploaded: refused, the upload stays.
+    Uploaded,
 }
 
 /// A version as it is published now.
@@ -118,6 +120,7 @@ pub async fn version(
     .fetch_optional(transaction.connection())
     .await?;
     let (id, outcome) = match before {
+        Some(row) if row.kind == UPLOAD => return Ok(Published::Uploaded),
         Some(row) if row.kind == "tag" && row.reference != found.reference => return Ok(Published::Moved),
         Some(row) if row.reference == found.reference && row.metadata == found.metadata => (row.id, Published::Same),
         Some(row) => (row.id, Published::Updated),
@@ -125,9 +128,9 @@ pub async fn version(
     };
     sqlx::query!(
         "insert into version (tenant_id, id, package_id, normalized, pretty, stability, kind, ref_name, default_branch, aliases, metadata, reference)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::json, $12)
          on conflict (tenant_id, id) do update
-         set pretty = $5, stability = $6, kind = $7, ref_name = $8, default_branch = $9, aliases = $10, metadata = $11, reference = $12
+         set pretty = $5, stability = $6, kind = $7, ref_name = $8, default_branch = $9, aliases = $10, metadata = excluded.metadata, reference = $12
            , updated_at = now()",
         tenant,
         id,
@@ -139,13 +142,96 @@ pub async fn version(
         found.ref_name,
         found.default_branch,
         &found.aliases,
-        found.metadata,
+        text(&found.metadata),
         found.reference
     )
     .execute(transaction.connection())
     .await?;
     reference(transaction, VersionId(id), name, found).await?;
     Ok(outcome)
+}
+
+const UPLOAD: &str = "upload";
+
+/// JSON as text: the driver would hand it over as `jsonb`, which forgets the order of keys, and Composer compares maps in order.
+fn text(metadata: &Value) -> String {
+    metadata.to_string()
+}
+
+/// What became of an uploaded version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uploaded {
+    /// It is new.
+    Added,
+    /// The very same was uploaded before.
+    Same,
+    /// It was uploaded before with other bytes.
+    OtherBytes,
+    /// It was uploaded before with the same bytes, but a composer.json beside them that said something else.
+    OtherMetadata,
+    /// It comes from the repository.
+    FromRepository,
+}
+
+/// Writes one uploaded version, which never changes afterwards. The package must be locked in this transaction, and the dist be
+/// stored. `metadata_given`: the composer.json came beside the zip, so that equal bytes do not say that it is equal.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn upload(
+    transaction: &mut TenantTransaction,
+    package: PackageId,
+    name: &str,
+    found: &FoundVersion,
+    metadata_given: bool,
+) -> Result<Uploaded, StoreError> {
+    let tenant = transaction.tenant().0;
+    let before = sqlx::query!(
+        "select reference, kind, metadata from version where tenant_id = $1 and package_id = $2 and normalized = $3",
+        tenant,
+        package.0,
+        found.normalized
+    )
+    .fetch_optional(transaction.connection())
+    .await?;
+    if let Some(row) = before {
+        return Ok(match row {
+            _ if row.kind != UPLOAD => Uploaded::FromRepository,
+            _ if row.reference != found.reference => Uploaded::OtherBytes,
+            _ if metadata_given && !same_but_for_time(&row.metadata, &found.metadata) => Uploaded::OtherMetadata,
+            _ => Uploaded::Same,
+        });
+    }
+    let id = VersionId::new();
+    sqlx::query!(
+        "insert into version (tenant_id, id, package_id, normalized, pretty, stability, kind, ref_name, aliases, metadata, reference)
+         values ($1, $2, $3, $4, $5, $6, 'upload', $7, $8, $9::text::json, $10)",
+        tenant,
+        id.0,
+        package.0,
+        found.normalized,
+        found.pretty,
+        found.stability,
+        found.ref_name,
+        &found.aliases,
+        text(&found.metadata),
+        found.reference
+    )
+    .execute(transaction.connection())
+    .await?;
+    reference(transaction, id, name, found).await?;
+    Ok(Uploaded::Added)
+}
+
+/// `time` is that of the upload where the manifest says none.
+fn same_but_for_time(one: &Value, other: &Value) -> bool {
+    let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return one == other };
+    let without = |map: &serde_json::Map<String, Value>| {
+        let mut map = map.clone();
+        map.shift_remove("time");
+        map
+    };
+    without(one) == without(other)
 }
 
 async fn reference(

@@ -1,13 +1,14 @@
 //! Tokens of customers. Only digests are kept.
 
-use cargoman_credential::Secret;
+use cargoman_credential::{Digest, Secret};
+use cargoman_edge_protocol::TenantId;
 use cargoman_licence::{PackageGlob, Scope};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::domain::customer::Token;
 use crate::domain::id::{CustomerId, TokenId};
-use crate::store::{Page, StoreError, TenantTransaction};
+use crate::store::{Page, StoreError, System, TenantTransaction};
 
 struct Row {
     id: Uuid,
@@ -18,6 +19,7 @@ struct Row {
     created_at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
     revoked_at: Option<DateTime<Utc>>,
+    last_used_at: Option<DateTime<Utc>>,
 }
 
 impl From<Row> for Token {
@@ -31,6 +33,7 @@ impl From<Row> for Token {
             created_at: row.created_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
+            last_used_at: row.last_used_at,
         }
     }
 }
@@ -46,6 +49,8 @@ pub struct NewToken<'a> {
     pub package_scopes: &'a [PackageGlob],
     /// From then on it is no good.
     pub expires_at: Option<DateTime<Utc>>,
+    /// The token that made it, and takes it along when it is revoked.
+    pub made_by: Option<TokenId>,
 }
 
 /// Keeps a new token.
@@ -62,9 +67,9 @@ pub async fn insert(
     let globs: Vec<String> = token.package_scopes.iter().map(|glob| glob.as_str().to_owned()).collect();
     let row = sqlx::query_as!(
         Row,
-        "insert into token (tenant_id, id, customer_id, name, scope, package_scopes, digest, last_four, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         returning id, name, scope, package_scopes, last_four, created_at, expires_at, revoked_at",
+        "insert into token (tenant_id, id, customer_id, name, scope, package_scopes, digest, last_four, expires_at, made_by)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         returning id, name, scope, package_scopes, last_four, created_at, expires_at, revoked_at, last_used_at",
         tenant,
         TokenId::new().0,
         customer.0,
@@ -73,7 +78,8 @@ pub async fn insert(
         &globs,
         secret.digest().to_hex(),
         secret.last_four(),
-        token.expires_at
+        token.expires_at,
+        token.made_by.map(|maker| maker.0)
     )
     .fetch_one(transaction.connection())
     .await?;
@@ -92,7 +98,7 @@ pub async fn list(
     let tenant = transaction.tenant().0;
     let rows = sqlx::query_as!(
         Row,
-        "select id, name, scope, package_scopes, last_four, created_at, expires_at, revoked_at
+        "select id, name, scope, package_scopes, last_four, created_at, expires_at, revoked_at, last_used_at
          from token where tenant_id = $1 and customer_id = $2 order by created_at desc, id desc limit $3 offset $4",
         tenant,
         customer.0,
@@ -123,7 +129,7 @@ pub async fn find(
     let tenant = transaction.tenant().0;
     let row = sqlx::query_as!(
         Row,
-        "select id, name, scope, package_scopes, last_four, created_at, expires_at, revoked_at
+        "select id, name, scope, package_scopes, last_four, created_at, expires_at, revoked_at, last_used_at
          from token where tenant_id = $1 and customer_id = $2 and id = $3",
         tenant,
         customer.0,
@@ -134,14 +140,19 @@ pub async fn find(
     Ok(row.map(Into::into))
 }
 
-/// Revokes one token; an already revoked one keeps its first date.
+/// Revokes one token and all that it made, and those made; an already revoked one keeps its first date.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn revoke(transaction: &mut TenantTransaction, id: TokenId, at: DateTime<Utc>) -> Result<(), StoreError> {
     let tenant = transaction.tenant().0;
     sqlx::query!(
-        "update token set revoked_at = $3 where tenant_id = $1 and id = $2 and revoked_at is null",
+        "with recursive line as (
+             select id from token where tenant_id = $1 and id = $2
+             union
+             select made.id from token made join line on made.made_by = line.id where made.tenant_id = $1
+         )
+         update token set revoked_at = $3 where tenant_id = $1 and id in (select id from line) and revoked_at is null",
         tenant,
         id.0,
         at
@@ -149,6 +160,43 @@ pub async fn revoke(transaction: &mut TenantTransaction, id: TokenId, at: DateTi
     .execute(transaction.connection())
     .await?;
     Ok(())
+}
+
+/// The token that made this one, if one did.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn maker(transaction: &mut TenantTransaction, id: TokenId) -> Result<Option<TokenId>, StoreError> {
+    let tenant = transaction.tenant().0;
+    let maker = sqlx::query_scalar!("select made_by from token where tenant_id = $1 and id = $2", tenant, id.0)
+        .fetch_optional(transaction.connection())
+        .await?;
+    Ok(maker.flatten().map(TokenId))
+}
+
+/// Makes `to` the maker of every token that `from` made: its successor is answerable for them.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn hand_over(transaction: &mut TenantTransaction, from: TokenId, to: TokenId) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    sqlx::query!("update token set made_by = $3 where tenant_id = $1 and made_by = $2", tenant, from.0, to.0)
+        .execute(transaction.connection())
+        .await?;
+    Ok(())
+}
+
+/// Patterns of the packages that a customer's developer tokens may upload to.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn may_publish(transaction: &mut TenantTransaction, customer: CustomerId) -> Result<Vec<String>, StoreError> {
+    let tenant = transaction.tenant().0;
+    let globs =
+        sqlx::query_scalar!("select may_publish from customer where tenant_id = $1 and id = $2", tenant, customer.0)
+            .fetch_optional(transaction.connection())
+            .await?;
+    Ok(globs.unwrap_or_default())
 }
 
 /// Revokes every token of a customer; how many there were.
@@ -207,4 +255,80 @@ pub async fn is_rotated(transaction: &mut TenantTransaction, id: TokenId) -> Res
     .fetch_optional(transaction.connection())
     .await?;
     Ok(rotated.unwrap_or(false))
+}
+
+/// A token and what its customer may do with it.
+#[derive(Debug, Clone)]
+pub struct Bearer {
+    /// The token.
+    pub token: Token,
+    /// Its scope.
+    pub scope: Scope,
+    /// Whose it is.
+    pub customer: CustomerId,
+    /// His name.
+    pub customer_name: String,
+    /// Patterns of the packages that he may publish.
+    pub may_publish: Vec<String>,
+    suspended: bool,
+    frozen: bool,
+    customer_expires_at: Option<DateTime<Utc>>,
+}
+
+impl Bearer {
+    /// Whether the customer is neither suspended nor at his end nor frozen at `now`.
+    #[must_use]
+    pub fn is_active(&self, now: DateTime<Utc>) -> bool {
+        !self.frozen && !self.is_lapsed(now)
+    }
+
+    /// Whether the customer is suspended or at his end at `now`.
+    #[must_use]
+    pub fn is_lapsed(&self, now: DateTime<Utc>) -> bool {
+        self.suspended || self.customer_expires_at.is_some_and(|at| at <= now)
+    }
+}
+
+impl System {
+    /// Whose token that is: the secret names its tenant.
+    ///
+    /// # Errors
+    /// When the database refuses or holds what it should not.
+    pub async fn bearer_of_digest(&self, digest: Digest) -> Result<Option<(TenantId, Bearer)>, StoreError> {
+        let row = sqlx::query!(
+            r#"select t.tenant_id, t.id, t.name, t.scope, t.package_scopes, t.last_four, t.created_at, t.expires_at, t.revoked_at, t.last_used_at
+                    , c.id as customer_id, c.name as customer_name, c.may_publish, c.suspended_at is not null as "suspended!"
+                    , c.frozen is not null as "frozen!", c.expires_at as customer_expires_at
+               from token t join customer c on c.tenant_id = t.tenant_id and c.id = t.customer_id
+               where t.digest = $1"#,
+            digest.to_hex()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let scope =
+            crate::domain::access::scope(&row.scope).map_err(|error| StoreError::inconsistent("token", error))?;
+        let token = Token {
+            id: TokenId(row.id),
+            name: row.name,
+            scope: row.scope,
+            package_scopes: row.package_scopes,
+            last_four: row.last_four,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            revoked_at: row.revoked_at,
+            last_used_at: row.last_used_at,
+        };
+        let bearer = Bearer {
+            token,
+            scope,
+            customer: CustomerId(row.customer_id),
+            customer_name: row.customer_name,
+            may_publish: row.may_publish,
+            suspended: row.suspended,
+            frozen: row.frozen,
+            customer_expires_at: row.customer_expires_at,
+        };
+        Ok(Some((TenantId(row.tenant_id), bearer)))
+    }
 }

@@ -7,6 +7,7 @@ use cargoman_edge_protocol::{Change, TenantId};
 use serde_json::Value;
 use sqlx::PgConnection;
 
+use crate::domain::id::{CredentialId, TokenId};
 use crate::store::{Database, StoreError};
 
 /// Who does something, for the audit trail.
@@ -14,6 +15,10 @@ use crate::store::{Database, StoreError};
 pub enum Actor {
     /// The holder of the `ADMIN_TOKEN`.
     Root,
+    /// An operator.
+    Credential(CredentialId),
+    /// A customer, by his token.
+    Token(TokenId),
     /// The registry itself: a job.
     Job(String),
     /// The program at its start: the demo tenant.
@@ -24,6 +29,8 @@ impl std::fmt::Display for Actor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Root => f.write_str("root"),
+            Self::Credential(id) => write!(f, "credential:{id}"),
+            Self::Token(id) => write!(f, "token:{id}"),
             Self::Job(id) => write!(f, "job:{id}"),
             Self::Setup => f.write_str("setup"),
         }
@@ -61,6 +68,17 @@ impl TenantTransaction {
     #[must_use]
     pub fn actor(&self) -> &Actor {
         &self.actor
+    }
+
+    /// Lets it wait for a minute between two statements, for work that is long and rare.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn be_patient(&mut self) -> Result<(), StoreError> {
+        sqlx::query!("select set_config('idle_in_transaction_session_timeout', '60s', true) as set")
+            .fetch_one(&mut *self.inner)
+            .await?;
+        Ok(())
     }
 
     /// Makes everything done visible, all at once.

@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tower::ServiceExt;
 
+use crate::zip::Zip;
+
 pub(crate) const ADMIN: &str = "the-admin-token-of-the-tests";
 pub(crate) const EDGE: &str = "cme_the-edge-credential-of-the-tests";
 pub(crate) const PUBLIC_URL: &str = "http://packages.test";
@@ -83,6 +85,7 @@ impl Registry {
             git_worker: Arc::new(Worker::new(PathBuf::from(env!("CARGO_BIN_EXE_git-worker")), Vec::new())),
             secrets: Arc::new(Secrets { admin: Digest::of(ADMIN.as_bytes()), edge: Digest::of(EDGE.as_bytes()) }),
             jobs_waiting: Arc::new(Notify::new()),
+            token_uses: Arc::default(),
         };
         let (public, edge) = (router::public(state.clone()), router::edge(state.clone()));
         Self { state, tenant: tenant.id, options, public, edge, folder, database }
@@ -160,6 +163,16 @@ impl Registry {
         self.post("/collections", body).await.status(201);
     }
 
+    /// Makes a credential of the default tenant; its secret.
+    pub(crate) async fn credential(&self, level: &str, globs: &[&str]) -> String {
+        let body = match globs.is_empty() {
+            true => json!({"name": level, "level": level}),
+            false => json!({"name": level, "level": level, "package_scopes": globs}),
+        };
+        let made = self.call("POST", "/credentials").tenant("default").json(&body).send().await;
+        made.status(201).text("plain_token")
+    }
+
     /// A transaction as the default tenant.
     pub(crate) async fn begin(&self) -> TenantTransaction {
         TenantTransaction::begin(&self.state.database, self.tenant, Actor::Setup).await.unwrap()
@@ -226,6 +239,17 @@ impl Call {
 
     pub(crate) fn json(self, body: &Value) -> Self {
         self.header("content-type", "application/json").body(body.to_string())
+    }
+
+    /// A zip as the body.
+    pub(crate) fn zip(self, zip: &Zip) -> Self {
+        self.header("content-type", "application/zip").body(zip.bytes())
+    }
+
+    /// With another secret than the one so far.
+    pub(crate) fn bearer(mut self, secret: &str) -> Self {
+        self.headers.retain(|(name, _)| name != "authorization");
+        self.header("authorization", &format!("Bearer {secret}"))
     }
 
     pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {

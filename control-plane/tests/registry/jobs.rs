@@ -122,7 +122,7 @@ async fn a_dead_workers_job_is_taken_again() {
 }
 
 /// A registry whose jobs run until the returned sender goes.
-async fn running() -> (Registry, watch::Sender<bool>) {
+pub(crate) async fn running() -> (Registry, watch::Sender<bool>) {
     let registry = Registry::new().await;
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(runner::run(registry.state.clone(), stopped));

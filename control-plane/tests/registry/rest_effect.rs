@@ -136,7 +136,11 @@ async fn edit(registry: &Registry, random: &mut Random, world: &World) -> (&'sta
     let grant = if ids.is_empty() { "grant_0".to_owned() } else { random.pick(&ids).clone() };
     let of_grant = |rest: &str| of(&format!("/grants/{grant}{rest}"));
     let lapsed = *random.pick(&["forbid", "keep-metadata", "keep"]);
-    match random.below(24) {
+    let version = *random.pick(&["1.0.0", "2.0.0", "dev-main"]);
+    let day = *random.pick(&["2025-01-01T00:00:00Z", "2025-08-01T00:00:00Z"]);
+    let withdraw = *random.pick(&["takedown", "untakedown", "yank", "unyank"]);
+    // What takes is mended as often, lest soon there is nothing left to take.
+    match random.below(48) {
         0..=4 => {
             on(&mut words, random.below(2) == 0);
             ("POST", of("/packages"), words)
@@ -166,6 +170,22 @@ async fn edit(registry: &Registry, random: &mut Random, world: &World) -> (&'sta
         19 => ("DELETE", format!("/packages/{package}"), json!({})),
         20 => ("POST", format!("/packages/{package}/restore"), json!({})),
         21 => ("PATCH", "/settings".to_owned(), json!({"lapsed": {"suspended": lapsed}})),
+        23..=26 => {
+            let body = if withdraw == "takedown" { json!({"reason": "malware"}) } else { json!({}) };
+            ("POST", format!("/packages/{package}/{withdraw}/{version}"), body)
+        }
+        29..=33 => ("POST", of("/reactivate"), json!({})),
+        34..=37 => ("POST", of("/packages"), {
+            words["package"] = json!(package);
+            words
+        }),
+        38..=40 => ("POST", format!("/packages/{package}/untakedown/{version}"), json!({})),
+        41..=43 => ("POST", format!("/packages/{package}/restore"), json!({})),
+        44..=46 => ("POST", of("/restore"), json!({})),
+        27 | 28 => {
+            let body = json!({"published_at": day, "reason": "imported late"});
+            ("PATCH", format!("/packages/{package}/versions/{version}"), body)
+        }
         22 => ("PATCH", of(""), json!({"minimum_stability": stability, "expires_at": null})),
         _ => ("PATCH", "/settings".to_owned(), json!({"lapsed": {"expired": lapsed}})),
     }
@@ -264,6 +284,14 @@ async fn the_brake_holds_at_the_limit() {
     brake(&registry, Value::Null).await;
     suspend(5, "").await.status(200);
     brake(&registry, json!(1)).await;
+    // Yanking leaves locks alone; taking down does not.
+    registry.post(&format!("/customers/{}/reactivate", customers[4]), json!({})).await.status(200);
+    registry.post(&format!("/customers/{}/reactivate", customers[5]), json!({})).await.status(200);
+    registry.post("/packages/acme/pay/yank/1.0.0", json!({})).await.status(200);
+    registry.post("/packages/acme/pay/unyank/1.0.0", json!({})).await.status(200);
+    let reason = json!({"reason": "malware"});
+    registry.post("/packages/acme/pay/takedown/1.0.0", reason.clone()).await.error(409, "CONFLICT", &[]);
+    registry.post("/packages/acme/pay/takedown/1.0.0?confirm=true", reason).await.status(200);
     registry.delete("/packages/acme/pay").await.status(200);
     for (query, field) in [("?dry_run=yes", "dry_run"), ("?confirm=1", "confirm")] {
         suspend(5, query).await.error(422, "VALIDATION_ERROR", &[field]);

@@ -19,6 +19,7 @@ fn everything(registry: &Registry) -> String {
         "job",
         "audit",
         "outbox",
+        "credential",
     ]
     .map(|table| {
         registry.sql(&format!("select coalesce(md5(string_agg(t::text, ',' order by t::text)), '') from {table} t"))
@@ -52,6 +53,16 @@ fn text_fields(customer: &str) -> Vec<(&'static str, String, Value, &'static str
         ("POST", "/packages".into(), json!({"repository_url": "/a.git"}), "name"),
         ("POST", "/packages".into(), json!({"repository_url": "/a.git", "name": "a/b"}), "type"),
         ("POST", "/packages/acme/pay/abandon".into(), json!({}), "replacement"),
+        ("POST", "/packages/acme/pay/takedown/1.0.0".into(), json!({}), "reason"),
+        ("POST", "/packages/acme/pay/deprecate/1.0.0".into(), json!({}), "replacement"),
+        (
+            "PATCH",
+            "/packages/acme/pay/versions/1.0.0".into(),
+            json!({"published_at": "2025-01-01T00:00:00Z"}),
+            "reason",
+        ),
+        ("POST", "/credentials".into(), json!({"level": "admin"}), "name"),
+        ("POST", "/credentials".into(), json!({"name": "a", "level": "admin"}), "email"),
         ("PATCH", "/settings".into(), json!({}), "source"),
         ("PATCH", "/settings".into(), json!({}), "minimum_stability"),
         ("PATCH", "/settings".into(), json!({}), "renew_url"),
@@ -211,12 +222,16 @@ async fn ids_of_another_tenant_do_not_exist() {
     let gone = as_other("POST", "/customers").json(&json!({"name": "gone"})).send().await.text("id");
     let gone = as_other("DELETE", &format!("/customers/{gone}")).send().await.status(200);
     let deletion = gone.data()["deletion"]["id"].as_str().unwrap().to_owned();
+    let body = json!({"name": "theirs", "level": "admin"});
+    let credential = as_other("POST", "/credentials").json(&body).send().await.status(201).text("id");
     let mine =
         registry.call("POST", "/customers").tenant("default").json(&json!({"name": "a"})).send().await.text("id");
 
     let mut paths: Vec<(String, String)> = Vec::new();
     for (method, template) in routes::all() {
-        if !template.contains('{') || template.starts_with("/tenants") || template.starts_with("/vendors") {
+        // Tokens alone ask /me/tokens.
+        let others = ["/tenants", "/vendors", "/me/"].iter().any(|start| template.starts_with(start));
+        if !template.contains('{') || others {
             continue;
         }
         let fill = |customer: &str| {
@@ -224,6 +239,7 @@ async fn ids_of_another_tenant_do_not_exist() {
                 .replace("/customers/{id}", &format!("/customers/{customer}"))
                 .replace("/deletions/{id}", &format!("/deletions/{deletion}"))
                 .replace("/tasks/{id}", &format!("/tasks/{task}"))
+                .replace("/credentials/{id}", &format!("/credentials/{credential}"))
                 .replace("{token}", &token)
                 .replace("{grant}", &grant)
                 .replace("{external_id}", "b-1")
@@ -249,6 +265,10 @@ async fn ids_of_another_tenant_do_not_exist() {
             }
             ("PUT", path) if path.ends_with("/packages") => json!({"packages": []}),
             ("PUT", path) if path.contains("/grants/by-external/") => json!({"package": "theirs/pay"}),
+            ("POST", path) if path.contains("/takedown/") => json!({"reason": "r"}),
+            ("PATCH", path) if path.contains("/versions/") => {
+                json!({"published_at": "2025-01-01T00:00:00Z", "reason": "r"})
+            }
             _ => json!({}),
         };
         let call = registry.call(&method, &path).tenant("default");

@@ -27,7 +27,7 @@ async fn added_changed_and_deleted() {
     registry.patch("/packages/acme/pay", body).await.error(
         422,
         "VALIDATION_ERROR",
-        &["repository_url", "type", "fork", "name"],
+        &["type", "repository_url", "fork", "name"],
     );
 
     let given_up = registry.post("/packages/acme/pay/abandon", json!({"replacement": "acme/new"})).await.status(200);
@@ -51,7 +51,7 @@ async fn everything_wrong_is_said_at_once() {
     let registry = Registry::new().await;
     let body = json!({"repository_url": "https://user:secret@git.example.com/a.git", "name": "Bad Name", "type": "cvs", "fork": 1, "tenant_id": 1});
     let refused = registry.post("/packages", body).await;
-    let refused = refused.error(422, "VALIDATION_ERROR", &["repository_url", "name", "type", "fork", "tenant_id"]);
+    let refused = refused.error(422, "VALIDATION_ERROR", &["type", "repository_url", "name", "fork", "tenant_id"]);
     assert!(!String::from_utf8_lossy(&refused.bytes).contains("secret"), "credentials are not repeated");
     registry.post("/packages", json!({"fork": 1})).await.error(422, "VALIDATION_ERROR", &["repository_url", "fork"]);
     for address in [

@@ -49,6 +49,7 @@ async fn refused() {
         json!({"scope": "all", "package_scopes": ["acme/ *", 1], "expires_at": "2020-01-01T00:00:00Z", "digest": "x"});
     let wanted = ["name", "scope", "package_scopes[0]", "package_scopes[1]", "expires_at", "digest"];
     registry.post(&path, body).await.error(422, "VALIDATION_ERROR", &wanted);
+    // He may publish nothing.
     registry.post(&path, json!({"name": "x", "scope": "developer"})).await.error(422, "VALIDATION_ERROR", &["scope"]);
     let many = vec!["a/b"; 501];
     registry.post(&path, json!({"name": "x", "package_scopes": many})).await.error(

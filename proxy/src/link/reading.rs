@@ -46,6 +46,9 @@ impl Found {
     }
 }
 
+/// Which packages a request needs, from what is known so far of tenant, access and its collections.
+pub(crate) type WhichPackages<'a> = dyn Fn(&Tenant, Option<&Access>, &Held) -> Vec<PackageName> + Send + Sync + 'a;
+
 /// What a request needs beside host and access.
 #[derive(Clone, Copy)]
 pub(crate) struct Needed<'a> {
@@ -54,7 +57,7 @@ pub(crate) struct Needed<'a> {
     /// The names of all packages, where one of those collections has patterns.
     pub(crate) directory: bool,
     /// Which packages, from what is known so far.
-    pub(crate) packages: &'a (dyn Fn(&Tenant, Option<&Access>, &Held) -> Vec<PackageName> + Send + Sync),
+    pub(crate) packages: &'a WhichPackages<'a>,
 }
 
 /// Facts, each confirmed before it is used.
@@ -98,7 +101,7 @@ impl Reading {
             let found = round.ask(self, needed).await?;
             match round.next(found, needed) {
                 Ok(found) => return Ok(self.with_policy(found, digest)),
-                Err(next) => round = next,
+                Err(next) => round = *next,
             }
         }
         Err(CallError::Shape("facts changed faster than they could be read"))
@@ -228,7 +231,7 @@ impl Round {
     }
 
     /// The facts, if what was believed when they were asked for turned out right; else another round.
-    fn next(self, found: Found, needed: Needed<'_>) -> Result<Found, Self> {
+    fn next(self, found: Found, needed: Needed<'_>) -> Result<Found, Box<Self>> {
         let Some(tenant) = found.host.as_deref().and_then(tenant_of) else { return Ok(found) };
         if self.digest.is_none() {
             return Ok(found);
@@ -243,7 +246,7 @@ impl Round {
         }
         let believed_access = self.believed_access.filter(|_| asked_there);
         let believed_held = if asked_there { found.held } else { Held::default() };
-        Err(Self { believed_access, believed_held, asked: Asked::default(), ..self })
+        Err(Box::new(Self { believed_access, believed_held, asked: Asked::default(), ..self }))
     }
 }
 

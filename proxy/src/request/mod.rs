@@ -30,7 +30,7 @@ use crate::cache::collections::Held;
 use crate::cache::dists::Dists;
 use crate::cache::views::Views;
 use crate::link::installs::Installs;
-use crate::link::reading::{Found, Needed, Reading};
+use crate::link::reading::{Found, Needed, Reading, WhichPackages};
 use crate::observe::health;
 use crate::plugin::Plugins;
 
@@ -149,10 +149,7 @@ async fn reply(
 }
 
 /// What an answer is made from.
-fn needed<'a>(
-    route: &Route,
-    packages: &'a (dyn Fn(&Tenant, Option<&Access>, &Held) -> Vec<PackageName> + Send + Sync),
-) -> Needed<'a> {
+fn needed<'a>(route: &Route, packages: &'a WhichPackages<'a>) -> Needed<'a> {
     let collections = !matches!(route, Route::Nowhere | Route::PassThrough);
     let directory = matches!(route, Route::Root | Route::List | Route::Search | Route::Providers { .. });
     Needed { collections, directory, packages }

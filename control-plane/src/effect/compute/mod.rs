@@ -73,7 +73,7 @@ pub fn changes(before: &World, after: &World, now: DateTime<Utc>) -> Changes {
     for name in names {
         let (old, new) = (Looked::at(&old, name), Looked::at(&new, name));
         let customers: BTreeSet<_> = old.holders().chain(new.holders()).collect();
-        let mut known: HashMap<(Option<Rights<'_>>, Option<Rights<'_>>), Option<Arc<PackageChange>>> = HashMap::new();
+        let mut known: HashMap<Turn<'_>, Option<Arc<PackageChange>>> = HashMap::new();
         for customer in customers {
             let key = (old.rights(customer), new.rights(customer));
             let change = known.entry(key).or_insert_with(|| {
@@ -88,6 +88,9 @@ pub fn changes(before: &World, after: &World, now: DateTime<Utc>) -> Changes {
     }
     changes
 }
+
+/// Somebody's rights to a package before and after.
+type Turn<'w> = (Option<Rights<'w>>, Option<Rights<'w>>);
 
 /// One world with its grants by package.
 struct Side<'w> {

@@ -222,8 +222,8 @@ fn against_everyone_alone() {
 #[test]
 fn ten_thousand_customers() {
     let mut random = random();
-    let mut before = World::default();
-    before.packages = (0..20).map(|n| (name(n), Arc::new(package(&mut random, n, 100)))).collect();
+    let packages = (0..20).map(|n| (name(n), Arc::new(package(&mut random, n, 100)))).collect();
+    let mut before = World { packages, ..World::default() };
     let customers = (0..10_000).map(|n| {
         let (id, mut access) = customer(&mut random, n, 20, &World::default());
         access.customer.frozen = None;

@@ -3,7 +3,6 @@
 //!
 //! Unlike `git archive`, contents are never converted: no `export-subst`, no `ident`, no line ends.
 
-mod name;
 mod piece;
 mod view;
 mod zip;

@@ -13,7 +13,8 @@ use git2::Oid;
 use super::super::attributes::{AttributeFile, AttributeStack};
 use super::super::object::{ObjectError, Objects, TreeEntry};
 use super::super::text::printable;
-use super::{ArchiveError, name};
+use super::ArchiveError;
+use crate::archive_name as name;
 
 const DEEPEST: usize = 128;
 /// Entries of remembered folders, over all of them.

@@ -15,6 +15,9 @@ pub(crate) async fn report(
     _: Edge,
     Json(report): Json<InstallReport>,
 ) -> Result<StatusCode, ApiError> {
-    state.database.system().count_installs(&report, now().date_naive()).await?;
+    if let Ok(token) = report.token.parse() {
+        state.token_uses.note_id(report.tenant, token, now());
+    }
+    state.database.system().count_installs(&report, now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -35,6 +35,9 @@ pub(crate) async fn read(
 
 async fn answer(state: &State, KnownKey { key, revision }: KnownKey) -> Result<Answer, ApiError> {
     let system = state.database.system();
+    if let Key::Access { tenant, digest } = key {
+        state.token_uses.note(tenant, digest, crate::clock::now());
+    }
     Ok(match key {
         Key::Host { host } => answer_host(state, &host, revision).await?,
         Key::Access { tenant, digest } => of(system.edge_access(tenant, digest, revision).await?, Entry::Access),

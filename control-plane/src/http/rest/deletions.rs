@@ -101,7 +101,7 @@ async fn undo(
     let mut transaction = operator.begin(state).await?;
     let deletion = store::lock(&mut transaction, wanted).await?.ok_or(ApiError::NotFound("deletion"))?;
     let concerned = concerned(&mut transaction, &deletion).await?;
-    let watch = Watch::begin_gain(&mut transaction, concerned, consent).await?;
+    let watch = Watch::begin_unbraked(&mut transaction, concerned, consent).await?;
     let restored = store::restore(&mut transaction, &deletion).await?;
     let tenant = transaction.tenant();
     for customer in &restored.customers {

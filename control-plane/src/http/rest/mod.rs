@@ -1,6 +1,7 @@
 //! REST resources under `/api/v1`, one file each.
 
 pub(crate) mod collections;
+pub(crate) mod credentials;
 pub(crate) mod customers;
 pub(crate) mod deletions;
 pub(crate) mod explain;

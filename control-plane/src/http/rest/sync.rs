@@ -38,6 +38,11 @@ pub(crate) async fn sync(
     };
     let mut transaction = operator.begin(&state).await?;
     let (name, package) = package(&mut transaction, &vendor, &name).await?;
+    if package.repository_url.is_none() {
+        let message =
+            format!("the package `{name}` has no repository: upload its versions, or give it a repository_url");
+        return Err(ApiError::Conflict(message));
+    }
     let task = jobs::enqueue(&mut transaction, SYNC_PACKAGE, package.id).await?;
     transaction.audit("package.sync", name.as_str(), json!({"task": task})).await?;
     transaction.commit().await?;

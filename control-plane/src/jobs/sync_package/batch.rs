@@ -122,10 +122,12 @@ impl Batch {
             "the tag was moved to another commit after its release; {} keeps its first one, publish a new version instead",
             found.pretty
         );
+        let uploaded =
+            format!("{} was uploaded before, and the upload stays; publish a new version instead", found.pretty);
         match published {
             Published::Added => self.result.added.push(found.pretty),
             Published::Updated => self.result.updated.push(found.pretty),
-            Published::Same | Published::Moved => {}
+            Published::Same | Published::Moved | Published::Uploaded => {}
         }
         if published == Published::Moved {
             tracing::warn!(package = %plan.package.name, r#ref = found.name, "a tag was moved after its release: refused");
@@ -143,7 +145,11 @@ impl Batch {
             normalized: Some(found.normalized),
             default_branch: found.default_branch,
             skip_code: None,
-            skip_reason: (published == Published::Moved).then_some(moved),
+            skip_reason: match published {
+                Published::Moved => Some(moved),
+                Published::Uploaded => Some(uploaded),
+                _ => None,
+            },
         });
         Ok(())
     }

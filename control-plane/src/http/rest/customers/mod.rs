@@ -2,6 +2,7 @@
 
 pub(crate) mod freeze;
 pub(crate) mod grants;
+pub(crate) mod own_tokens;
 pub(crate) mod status;
 pub(crate) mod tokens;
 
@@ -63,7 +64,7 @@ fn another_has_it() -> ApiError {
     ApiError::Conflict("another customer has this external_id; change that one or choose another".to_owned())
 }
 
-fn email(text: &str) -> Result<String, String> {
+pub(in crate::http::rest) fn email(text: &str) -> Result<String, String> {
     let text = crate::domain::text::line(text, 254).map_err(|error| error.to_string())?;
     let parts =
         text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));

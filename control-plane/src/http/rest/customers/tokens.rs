@@ -13,7 +13,7 @@ use super::{changed, find, lock};
 use crate::clock::now;
 use crate::domain::access;
 use crate::domain::customer::Token;
-use crate::domain::id::CustomerId;
+use crate::domain::id::{CustomerId, TokenId};
 use crate::error::ApiError;
 use crate::http::envelope::{Paging, data, data_with};
 use crate::http::fields::Fields;
@@ -30,11 +30,13 @@ pub(super) struct NewTokenFields {
     pub(super) scope: Scope,
     pub(super) globs: Vec<PackageGlob>,
     pub(super) expires_at: Option<DateTime<Utc>>,
+    /// The token that made it.
+    pub(super) made_by: Option<TokenId>,
 }
 
 impl Default for NewTokenFields {
     fn default() -> Self {
-        Self { name: "default".to_owned(), scope: Scope::Download, globs: Vec::new(), expires_at: None }
+        Self { name: "default".to_owned(), scope: Scope::Download, globs: Vec::new(), expires_at: None, made_by: None }
     }
 }
 
@@ -51,6 +53,7 @@ pub(super) async fn make(
         scope: wanted.scope,
         package_scopes: &wanted.globs,
         expires_at: wanted.expires_at,
+        made_by: wanted.made_by,
     };
     Ok((store::insert(transaction, customer, &token, &secret).await?, secret))
 }
@@ -66,7 +69,7 @@ pub(super) fn with_secret(value: impl Serialize, secret: &Secret) -> Value {
 }
 
 /// What is shown when a token was made: its facts, the secret, and how Composer takes it.
-async fn shown(
+pub(super) async fn shown(
     transaction: &mut TenantTransaction,
     state: &State,
     token: &Token,
@@ -94,16 +97,14 @@ pub(crate) async fn create(
     if expires_at.is_some_and(|at| at <= now()) {
         fields.refuse("expires_at", "must lie in the future");
     }
-    if scope == Scope::Developer {
-        fields.refuse(
-            "scope",
-            "developer is for customers with may_publish, which this release does not have; use download",
-        );
-    }
     fields.finish()?;
     let mut transaction = operator.begin(&state).await?;
     let customer = lock(&mut transaction, &customer).await?;
-    let wanted = NewTokenFields { name, scope, globs, expires_at };
+    if scope == Scope::Developer && store::may_publish(&mut transaction, customer.id).await?.is_empty() {
+        let message = "developer is for customers who may publish: give him patterns in `may_publish` first";
+        return Err(ApiError::field("scope", message));
+    }
+    let wanted = NewTokenFields { name, scope, globs, expires_at, made_by: None };
     let (token, secret) = make(&mut transaction, customer.id, &wanted).await?;
     changed(&mut transaction, customer.id, "token.create", json!({"token": token.id, "scope": token.scope})).await?;
     let shown = shown(&mut transaction, &state, &token, &secret).await?;
@@ -182,8 +183,11 @@ pub(crate) async fn rotate(
         scope: access::scope(&old.scope).map_err(|error| ApiError::Internal(error.into()))?,
         globs: globs.map_err(|error| ApiError::Internal(error.into()))?,
         expires_at: old.expires_at,
+        made_by: store::maker(&mut transaction, old.id).await?,
     };
     let (token, secret) = make(&mut transaction, customer, &wanted).await?;
+    // Before the old one ends, which would end them too.
+    store::hand_over(&mut transaction, old.id, token.id).await?;
     match grace {
         0 => store::revoke(&mut transaction, old.id, now()).await?,
         _ => store::end_rotated(&mut transaction, old.id, now() + Duration::seconds(grace)).await?,

@@ -69,7 +69,7 @@ pub(crate) async fn add(
     let target = words::resolve(&mut transaction, "", &wanted.on).await;
     let customer = lock(&mut transaction, &customer).await?;
     let wanted = wanted.words.over(target?, None);
-    let watch = Watch::begin_gain(&mut transaction, customer.id, consent).await?;
+    let watch = Watch::begin_unbraked(&mut transaction, customer.id, consent).await?;
     if let Some(same) = same(store::list(&mut transaction, customer.id).await?, &wanted) {
         return close(watch, transaction, data(same)).await;
     }

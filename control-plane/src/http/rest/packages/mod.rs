@@ -1,14 +1,19 @@
 //! `/packages`: what is sold or shared.
 
+mod abandon;
+pub(crate) mod date;
+pub(crate) mod upload;
+pub(crate) mod versions;
+pub(crate) mod withdraw;
+
 use axum::extract::State as FromState;
 use axum::http::StatusCode;
 use axum::response::Response;
 use cargoman_composer::name::PackageName;
-use cargoman_composer::version::Version as NormalizedVersion;
 use cargoman_edge_protocol::Change;
 use serde_json::{Value, json};
 
-use crate::clock::now;
+pub(crate) use self::abandon::{abandon, unabandon};
 use crate::domain::id::PackageId;
 use crate::domain::job::SYNC_PACKAGE;
 use crate::effect::{Concerned, Consent, Watch};
@@ -24,10 +29,11 @@ use crate::http::rest::{lock_package, package};
 use crate::jobs::probe;
 use crate::state::State;
 use crate::store::packages::{self as store, PackageFields};
-use crate::store::{TenantTransaction, deletions, grants, jobs, tenants, vendors, versions};
+use crate::store::{TenantTransaction, deletions, grants, jobs, tenants, vendors};
 
-/// Kinds of repositories; all of them are read over git.
-const TYPES: [&str; 5] = ["git", "github", "gitlab", "bitbucket", "gitea"];
+/// Kinds of repositories, all of them read over git; and that of a package which has none and takes uploads alone.
+const TYPES: [&str; 6] = ["git", "github", "gitlab", "bitbucket", "gitea", ARTIFACT];
+pub(super) const ARTIFACT: &str = "artifact";
 
 /// Notes that a package changed: for readers, for the edges, for the audit trail.
 async fn changed(
@@ -48,6 +54,13 @@ fn repository_type(fields: &mut Fields) -> Patch<String> {
     fields.string("type", |text| match TYPES.contains(&text) {
         true => Ok(text.to_owned()),
         false => Err(format!("must be one of {}", TYPES.join(", "))),
+    })
+}
+
+fn source(fields: &mut Fields) -> Patch<String> {
+    fields.string("source", |text| match text {
+        "hide" | "show" => Ok(text.to_owned()),
+        _ => Err("must be hide or show; null for what the tenant says"),
     })
 }
 
@@ -85,21 +98,9 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     FromState(state): FromState<State>,
     operator: Operator,
-    mut fields: Fields,
+    fields: Fields,
 ) -> Result<Response, ApiError> {
-    const NEEDED: &str = "is required: the address that `git clone` takes";
-    let url = fields.required("repository_url", NEEDED, |text| repository_url(text, &state));
-    let name = fields.string("name", |text| PackageName::parse(text).map_err(|error| error.to_string())).value();
-    let repository_type = repository_type(&mut fields).value().unwrap_or_else(|| "git".to_owned());
-    let fork = fields.flag("fork").unwrap_or(false);
-    fields.finish()?;
-    let url = url.ok_or_else(|| ApiError::field("repository_url", NEEDED))?;
-    let name = match name {
-        Some(name) => name,
-        None => read_name(&state, &url).await?,
-    };
-    let wanted =
-        PackageFields { repository_type, repository_url: Some(url.clone()), fork, abandoned: false, replacement: None };
+    let (name, wanted) = read(fields, &state).await?;
     let mut transaction = operator.begin(&state).await?;
     let id = store::insert(&mut transaction, &name, &wanted).await.map_err(|error| {
         match error.is_conflict("package_name_taken") {
@@ -109,20 +110,56 @@ pub(crate) async fn create(
             false => error.into(),
         }
     })?;
-    if !fork {
+    if !wanted.fork {
         claim_vendor(&mut transaction, &name).await?;
     }
     tenants::directory_changed(&mut transaction).await?;
-    let task = jobs::enqueue(&mut transaction, SYNC_PACKAGE, id).await?;
-    changed(&mut transaction, id, &name, "package.create", json!({"repository_url": url})).await?;
+    let task = match wanted.repository_url {
+        Some(_) => Some(jobs::enqueue(&mut transaction, SYNC_PACKAGE, id).await?),
+        None => None,
+    };
+    let detail = json!({"type": wanted.repository_type, "repository_url": wanted.repository_url});
+    changed(&mut transaction, id, &name, "package.create", detail).await?;
     let package = store::find(&mut transaction, &name).await?.ok_or(ApiError::NotFound("package"))?;
     transaction.commit().await?;
     state.jobs_waiting.notify_one();
     let mut body = serde_json::to_value(package).map_err(|error| ApiError::Internal(error.into()))?;
-    if let Some(body) = body.as_object_mut() {
+    if let (Some(body), Some(task)) = (body.as_object_mut(), task) {
         body.insert("task".to_owned(), json!(task));
     }
     Ok(data_with(StatusCode::CREATED, body))
+}
+
+/// The fields of a new package; its name is asked of the repository when it is not given.
+async fn read(mut fields: Fields, state: &State) -> Result<(PackageName, PackageFields), ApiError> {
+    const NEEDED: &str =
+        "is required: the address that `git clone` takes; or give \"type\": \"artifact\" for uploads alone";
+    let repository_type = repository_type(&mut fields).value().unwrap_or_else(|| "git".to_owned());
+    let check = |text: &str| PackageName::parse(text).map_err(|error| error.to_string());
+    let (url, name) = match repository_type == ARTIFACT {
+        true => {
+            if fields.has("repository_url") {
+                fields.any("repository_url");
+                fields.refuse("repository_url", "is not for packages of the type artifact; leave it out");
+            }
+            (None, fields.required("name", "is required: without a repository nothing else says it", check))
+        }
+        false => {
+            let url = fields.required("repository_url", NEEDED, |text| repository_url(text, state));
+            (url, fields.string("name", check).value())
+        }
+    };
+    let fork = fields.flag("fork").unwrap_or(false);
+    let source = source(&mut fields).value();
+    fields.finish()?;
+    let name = match (name, &url) {
+        (Some(name), _) => name,
+        (None, Some(url)) => read_name(state, url).await?,
+        (None, None) => return Err(ApiError::field("repository_url", NEEDED)),
+    };
+    let wanted =
+        PackageFields { repository_type, repository_url: url, fork, source, abandoned: false, replacement: None };
+    Ok((name, wanted))
 }
 
 /// The name in the default branch's composer.json.
@@ -148,26 +185,44 @@ pub(crate) async fn patch(
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
     let url = fields.string("repository_url", |text| repository_url(text, &state));
-    if url == Patch::Clear {
+    let kind = repository_type(&mut fields);
+    if url == Patch::Clear && kind != Patch::Set(ARTIFACT.to_owned()) {
         fields.refuse("repository_url", "must not be cleared: without it nothing can be synced");
     }
-    let kind = repository_type(&mut fields);
     let fork = fields.flag("fork");
+    let source = source(&mut fields);
     fields.finish()?;
     let mut transaction = operator.begin(&state).await?;
     let (name, before) = lock_package(&mut transaction, &vendor, &name).await?;
-    let wanted = PackageFields {
+    let mut wanted = PackageFields {
         repository_type: kind.over(Some(before.repository_type)).unwrap_or_else(|| "git".to_owned()),
-        repository_url: url.over(before.repository_url),
+        repository_url: url.clone().over(before.repository_url),
         fork: fork.unwrap_or(before.fork),
+        source: source.over(before.source),
         abandoned: before.abandoned,
         replacement: before.replacement,
     };
+    match (wanted.repository_type == ARTIFACT, url) {
+        (true, Patch::Set(_)) => {
+            let message = "is not for packages of the type artifact; change its `type` too";
+            return Err(ApiError::field("repository_url", message));
+        }
+        (true, _) => wanted.repository_url = None,
+        (false, _) if wanted.repository_url.is_none() => {
+            return Err(ApiError::field("repository_url", "is required for this type"));
+        }
+        (false, _) => {}
+    }
     store::update(&mut transaction, before.id, &wanted).await?;
     if before.fork && !wanted.fork {
         claim_vendor(&mut transaction, &name).await?;
     }
-    let detail = json!({"repository_url": wanted.repository_url, "fork": wanted.fork});
+    let detail = json!({
+        "type": wanted.repository_type,
+        "repository_url": wanted.repository_url,
+        "fork": wanted.fork,
+        "source": wanted.source,
+    });
     changed(&mut transaction, before.id, &name, "package.update", detail).await?;
     let after = store::find(&mut transaction, &name).await?.ok_or(ApiError::NotFound("package"))?;
     transaction.commit().await?;
@@ -193,68 +248,6 @@ pub(crate) async fn delete(
     close(watch, transaction, deleted(&before, &json!(way_back))?).await
 }
 
-/// Gives the package up, with or without a replacement.
-pub(crate) async fn abandon(
-    FromState(state): FromState<State>,
-    operator: Operator,
-    Path((vendor, name)): Path<(String, String)>,
-    mut fields: Fields,
-) -> Result<Response, ApiError> {
-    let check = |text: &str| PackageName::parse(text).map(|name| name.to_string()).map_err(|error| error.to_string());
-    let replacement = fields.string("replacement", check).value();
-    fields.finish()?;
-    set_abandoned(&state, &operator, &vendor, &name, true, replacement).await
-}
-
-pub(crate) async fn unabandon(
-    FromState(state): FromState<State>,
-    operator: Operator,
-    Path((vendor, name)): Path<(String, String)>,
-    fields: Fields,
-) -> Result<Response, ApiError> {
-    fields.finish()?;
-    set_abandoned(&state, &operator, &vendor, &name, false, None).await
-}
-
-async fn set_abandoned(
-    state: &State,
-    operator: &Operator,
-    vendor: &str,
-    name: &str,
-    abandoned: bool,
-    replacement: Option<String>,
-) -> Result<Response, ApiError> {
-    let mut transaction = operator.begin(state).await?;
-    let (name, before) = lock_package(&mut transaction, vendor, name).await?;
-    let wanted = PackageFields {
-        repository_type: before.repository_type,
-        repository_url: before.repository_url,
-        fork: before.fork,
-        abandoned,
-        replacement: replacement.clone(),
-    };
-    store::update(&mut transaction, before.id, &wanted).await?;
-    let detail = json!({"abandoned": abandoned, "replacement": replacement});
-    changed(&mut transaction, before.id, &name, "package.abandon", detail).await?;
-    let after = store::find(&mut transaction, &name).await?.ok_or(ApiError::NotFound("package"))?;
-    transaction.commit().await?;
-    Ok(data(after))
-}
-
-pub(crate) async fn versions(
-    FromState(state): FromState<State>,
-    operator: Operator,
-    Path((vendor, name)): Path<(String, String)>,
-    paging: Paging,
-) -> Result<Response, ApiError> {
-    let mut transaction = operator.begin(&state).await?;
-    let (_, package) = package(&mut transaction, &vendor, &name).await?;
-    let mut rows = versions::list(&mut transaction, package.id).await?;
-    let order = |text: &str| NormalizedVersion::from_normalized(text);
-    rows.sort_by_cached_key(|row| std::cmp::Reverse(order(&row.version_normalized)));
-    Ok(whole_list(&paging, &rows))
-}
-
 pub(crate) async fn customers(
     FromState(state): FromState<State>,
     operator: Operator,
@@ -269,48 +262,4 @@ pub(crate) async fn customers(
         .map(|(id, name, grant)| json!({"customer": {"id": id, "name": name}, "grant": grant}))
         .collect();
     Ok(whole_list(&paging, &rows))
-}
-
-pub(crate) async fn yank(
-    FromState(state): FromState<State>,
-    operator: Operator,
-    Path((vendor, name, version)): Path<(String, String, String)>,
-    fields: Fields,
-) -> Result<Response, ApiError> {
-    fields.finish()?;
-    set_yanked(&state, &operator, &vendor, &name, &version, true).await
-}
-
-pub(crate) async fn unyank(
-    FromState(state): FromState<State>,
-    operator: Operator,
-    Path((vendor, name, version)): Path<(String, String, String)>,
-    fields: Fields,
-) -> Result<Response, ApiError> {
-    fields.finish()?;
-    set_yanked(&state, &operator, &vendor, &name, &version, false).await
-}
-
-async fn set_yanked(
-    state: &State,
-    operator: &Operator,
-    vendor: &str,
-    name: &str,
-    version: &str,
-    yanked: bool,
-) -> Result<Response, ApiError> {
-    let mut transaction = operator.begin(state).await?;
-    let (name, package) = lock_package(&mut transaction, vendor, name).await?;
-    let rows = versions::list(&mut transaction, package.id).await?;
-    let found = rows.into_iter().find(|row| row.version == version || row.version_normalized == version);
-    let found = found.ok_or(ApiError::NotFound("version"))?;
-    // Yanked again, it keeps its first date.
-    let at = yanked.then(|| found.yanked_at.unwrap_or_else(now));
-    versions::set_yanked(&mut transaction, package.id, &found.version_normalized, at).await?;
-    let action = if yanked { "version.yank" } else { "version.unyank" };
-    changed(&mut transaction, package.id, &name, action, json!({"version": found.version})).await?;
-    let rows = versions::list(&mut transaction, package.id).await?;
-    transaction.commit().await?;
-    let after = rows.into_iter().find(|row| row.version_normalized == found.version_normalized);
-    Ok(data(after))
 }

@@ -8,7 +8,7 @@ const LONGEST_PATH: usize = 2048;
 ///
 /// # Errors
 /// One clause for people.
-pub(super) fn check_part(part: &[u8]) -> Result<(), &'static str> {
+pub(crate) fn check_part(part: &[u8]) -> Result<(), &'static str> {
     let Ok(text) = std::str::from_utf8(part) else {
         return Err("a name that is not UTF-8");
     };
@@ -34,7 +34,7 @@ pub(super) fn check_part(part: &[u8]) -> Result<(), &'static str> {
 ///
 /// # Errors
 /// One clause for people.
-pub(super) fn check_length(path: &[u8]) -> Result<(), &'static str> {
+pub(crate) fn check_length(path: &[u8]) -> Result<(), &'static str> {
     if path.len() > LONGEST_PATH { Err("a path longer than 2048 bytes") } else { Ok(()) }
 }
 
