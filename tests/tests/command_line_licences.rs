@@ -49,17 +49,21 @@ fn the_guide_works_as_it_is_written() {
     std::os::unix::fs::symlink(binary(), folder.path().join("cargoman")).unwrap();
     let zip = Repository::bare();
     zip.write("style.css", "a {}\n").commit("Theme");
-    let zip = git::command(zip.path()).args(["archive", "--format=zip", "main"]).output().unwrap().stdout;
+    let zip = git::command(zip.path()).args(["archive", "--format=zip", "main^{tree}"]).output().unwrap().stdout;
     std::fs::write(folder.path().join("theme-1.4.0.zip"), zip).unwrap();
     std::fs::write(folder.path().join("composer.json"), composer_json("acme/theme", &json!({}))).unwrap();
 
     let guide = include_str!("../../docs/licences.md");
     let commands = guide.lines().filter(|line| line.starts_with("cargoman "));
-    let (mut customer, mut grant, mut count) = (String::new(), String::new(), 0);
+    let (mut customer, mut grant, mut count, mut failed) = (String::new(), String::new(), 0, String::new());
     for line in commands {
         let line = line.replace("cust_…", &customer).replace("grant_…", &grant);
         assert!(!line.contains('…'), "a place that this test cannot fill: {line}");
-        let printed = shell(&world, folder.path(), &line);
+        let output = shell(&world, folder.path(), &line);
+        if !output.status.success() {
+            failed.push_str(&format!("{line}\n{}\n", output.combined));
+        }
+        let printed = output.stdout;
         let word = |start: &str| {
             let mut words = printed.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
             words.find(|word| word.starts_with(start)).map(str::to_owned)
@@ -72,22 +76,20 @@ fn the_guide_works_as_it_is_written() {
         }
         count += 1;
     }
+    assert!(failed.is_empty(), "{failed}");
     assert!(count >= 10, "{count} commands");
     let settings = ask_json(&world.registry, &["settings", "show"]);
     assert_eq!(settings["lapsed"], json!({"expired": "keep", "suspended": "forbid"}));
     assert_eq!(ask_json(&world.registry, &["package", "show", "acme/theme"])[0]["version"], "1.4.0");
 }
 
-/// Runs a line in a folder where `cargoman` is on the path; gives what it printed.
-#[track_caller]
-fn shell(world: &World, folder: &Path, line: &str) -> String {
+/// Runs a line in a folder where `cargoman` is on the path.
+fn shell(world: &World, folder: &Path, line: &str) -> Output {
     let mut command = Command::new("sh");
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
     command.args(["-e", "-c", line]).env_clear().env("PATH", path).env("HOME", folder).current_dir(folder);
     command.env("CARGOMAN_URL", world.registry.control_url()).env("CARGOMAN_TOKEN", ADMIN_TOKEN);
-    let output = run(&mut command, b"", LIMIT);
-    assert!(output.status.success(), "{line}\n{}", output.combined);
-    output.stdout
+    run(&mut command, b"", LIMIT)
 }
 
 #[test]
@@ -100,11 +102,11 @@ fn a_customer_is_frozen_looked_at_and_let_go() {
     ends(&fails(&world, &["customer", "freeze", id, "--version", "acme/pay"]), 2, "PACKAGE:VERSION");
     ends(&fails(&world, &["customer", "freeze", id, "--version", "acme/pay:3.0.0"]), 2, "versions[0]");
 
-    let preview = ask(registry, &["customer", "freeze", id, "--version", "acme/pay:1.0.0", "--dry-run"]);
+    let preview = ask(registry, &["customer", "freeze", id, "--version", "acme/pay:v1.0.0", "--dry-run"]);
     holds(&preview, &["losing something: 1 customer", "acme/pay v2.0.0 v1.1.0", "nothing was changed"]);
     assert_eq!(reader.versions("acme/pay").len(), 3, "it was a preview");
 
-    let frozen = ask(registry, &["customer", "freeze", id, "--version", "acme/pay:1.0.0"]);
+    let frozen = ask(registry, &["customer", "freeze", id, "--version", "acme/pay:v1.0.0"]);
     holds(&frozen, &["is frozen at 1 version"]);
     assert_eq!(reader.versions("acme/pay"), ["v1.0.0"]);
     let shown = ask_json(registry, &["customer", "show", id]);
@@ -159,9 +161,9 @@ fn previews_change_nothing_and_say_what_would_be() {
         &["customer", "delete", id],
         &["grant", "suspend", id, &grant],
         &["grant", "remove", id, &grant],
-        &["package", "yank", "acme/pay", "1.1.0"],
-        &["package", "takedown", "acme/pay", "1.1.0", "--reason", "malware"],
-        &["package", "date", "acme/pay", "1.1.0", "2022-01-01T00:00:00Z", "--reason", "wrong clock"],
+        &["package", "yank", "acme/pay", "v1.1.0"],
+        &["package", "takedown", "acme/pay", "v1.1.0", "--reason", "malware"],
+        &["package", "date", "acme/pay", "v1.1.0", "2022-01-01T00:00:00Z", "--reason", "wrong clock"],
         &["package", "delete", "acme/pay"],
     ] {
         let effect = ask_json(registry, &[words, &["--dry-run"]].concat())["effect"].take();
@@ -191,10 +193,10 @@ fn explanations_name_the_rule_and_what_failed() {
     let id = customer.id.as_str();
     let explain =
         |version: &str| ask(registry, &["explain", "--customer", id, "--package", "acme/pay", "--version", version]);
-    holds(&explain("1.0.0"), &["Shop", "v1.0.0 visible", &grant, "sub_17", "shows it"]);
+    holds(&explain("1.0.0.0"), &["Shop", "v1.0.0 visible", &grant, "sub_17", "shows it"]);
     holds(&explain("v1.1.0"), &["hidden", "a renewal alone would show it", "published after its limit 2020-09-14"]);
-    holds(&explain("2.0.0"), &["hidden", "its constraint does not match", "published after its limit"]);
-    let json = ask_json(registry, &["explain", "--customer", id, "--package", "acme/pay", "--version", "1.1.0"]);
+    holds(&explain("v2.0.0"), &["hidden", "its constraint does not match", "published after its limit"]);
+    let json = ask_json(registry, &["explain", "--customer", id, "--package", "acme/pay", "--version", "v1.1.0"]);
     assert_eq!(
         (&json["visible"], &json["installable"], &json["rule"]["rule"]),
         (&json!(false), &json!(false), &json!("hidden"))
@@ -207,14 +209,14 @@ fn explanations_name_the_rule_and_what_failed() {
     let path = format!("/customers/{id}/tokens");
     let narrow = operator.post(&path, &json!({"name": "narrow", "package_scopes": ["acme/other"]}));
     let narrow = text(&narrow["token"]["id"]);
-    let shown = ask(registry, &["explain", "--token", &narrow, "--package", "acme/pay", "--version", "1.0.0"]);
+    let shown = ask(registry, &["explain", "--token", &narrow, "--package", "acme/pay", "--version", "v1.0.0"]);
     holds(&shown, &["hidden", "narrowed to other packages"]);
     operator.post(&format!("/customers/{id}/suspend"), &json!({"reason": "unpaid"}));
-    holds(&explain("1.0.0"), &["is suspended", "unpaid", "hidden"]);
+    holds(&explain("1.0.0.0"), &["is suspended", "unpaid", "hidden"]);
     operator.post("/packages/acme/pay/takedown/v1.0.0", &json!({"reason": "malware"}));
     operator.post(&format!("/customers/{id}/reactivate"), &json!({}));
-    holds(&explain("1.0.0"), &["hidden", "taken down: malware"]);
-    ends(&fails(&world, &["explain", "--customer", id, "--package", "acme/none"]), 1, "does not exist");
+    holds(&explain("1.0.0.0"), &["hidden", "taken down: malware"]);
+    ends(&fails(&world, &["explain", "--customer", id, "--package", "acme/none"]), 1, "package not found");
     ends(&fails(&world, &["explain", "--package", "acme/pay"]), 2, "--customer");
 }
 
@@ -265,22 +267,50 @@ fn versions_are_withdrawn_from_the_command_line() {
     let reader = world.reader(&customer);
     let version = |action: &[&str]| ask(registry, &[&["package"], action].concat());
     assert_eq!(reader.versions("acme/pay"), ["v1.0.0", "v1.1.0"]);
-    ends(&fails(&world, &["package", "takedown", "acme/pay", "1.1.0"]), 2, "--reason");
-    version(&["takedown", "acme/pay", "1.1.0", "--reason", "malware"]);
+    ends(&fails(&world, &["package", "takedown", "acme/pay", "v1.1.0"]), 2, "--reason");
+    version(&["takedown", "acme/pay", "v1.1.0", "--reason", "malware"]);
     assert_eq!(reader.versions("acme/pay"), ["v1.0.0"]);
-    version(&["untakedown", "acme/pay", "1.1.0"]);
-    version(&["deprecate", "acme/pay", "1.1.0", "--replacement", "acme/pay2"]);
+    version(&["untakedown", "acme/pay", "v1.1.0"]);
+    version(&["deprecate", "acme/pay", "v1.1.0", "--replacement", "acme/pay2"]);
     let abandoned = |reader: &cargoman_tests::Reader| -> Vec<Value> {
         reader.shown("acme/pay").iter().map(|one| one.0.get("abandoned").cloned().unwrap_or_default()).collect()
     };
     assert_eq!(abandoned(&reader), [json!("acme/pay2"), Value::Null], "this version alone");
-    version(&["undeprecate", "acme/pay", "1.1.0"]);
+    version(&["undeprecate", "acme/pay", "v1.1.0"]);
     assert_eq!(abandoned(&reader), [Value::Null, Value::Null]);
-    version(&["date", "acme/pay", "2.0.0", "2020-09-20T00:00:00Z", "--reason", "it was on the old server"]);
+    version(&["date", "acme/pay", "v2.0.0", "2020-09-20T00:00:00Z", "--reason", "it was on the old server"]);
     assert_eq!(reader.versions("acme/pay"), ["v1.0.0", "v1.1.0", "v2.0.0"]);
     ends(
-        &fails(&world, &["package", "date", "acme/pay", "2.0.0", "2999-01-01T00:00:00Z", "--reason", "no"]),
+        &fails(&world, &["package", "date", "acme/pay", "v2.0.0", "2999-01-01T00:00:00Z", "--reason", "no"]),
         2,
         "published_at",
     );
+}
+
+/// Tagged `v1.1.0`, a version is meant by every way to write it, wherever one can be named.
+#[test]
+fn a_version_is_known_by_every_way_to_write_it() {
+    let world = world();
+    let registry = &world.registry;
+    let customer = world.operator().customer_of(&["acme/pay"]);
+    let id = customer.id.as_str();
+    for version in ["v1.1.0", "1.1.0.0", "1.1.0", "1.1"] {
+        for words in [
+            &["package", "yank", "acme/pay", version][..],
+            &["package", "unyank", "acme/pay", version],
+            &["package", "takedown", "acme/pay", version, "--reason", "malware"],
+            &["package", "untakedown", "acme/pay", version],
+            &["package", "deprecate", "acme/pay", version],
+            &["package", "undeprecate", "acme/pay", version],
+            &["package", "date", "acme/pay", version, "2020-09-20T00:00:00Z", "--reason", "wrong clock"],
+            &["explain", "--customer", id, "--package", "acme/pay", "--version", version],
+            &["customer", "freeze", id, "--version", &format!("acme/pay:{version}")],
+            &["customer", "reactivate", id],
+        ] {
+            ask(registry, words);
+        }
+        let shown = world.operator().get(&format!("/packages/acme/pay/versions/{version}"));
+        assert_eq!(shown["version"], "v1.1.0");
+    }
+    ends(&fails(&world, &["package", "yank", "acme/pay", "1.1.1"]), 1, "does not exist");
 }

@@ -18,7 +18,12 @@ fn zip(files: &[(&str, &str)]) -> Vec<u8> {
         repository.write(path, content);
     }
     repository.commit("All");
-    let output = git::command(repository.path()).args(["archive", "--format=zip", "main"]).output().expect("git");
+    archive(&repository, "main^{tree}")
+}
+
+/// What `git archive` makes of it: of a commit with its id as the zip's comment, of a tree without.
+fn archive(repository: &Repository, of: &str) -> Vec<u8> {
+    let output = git::command(repository.path()).args(["archive", "--format=zip", of]).output().expect("git");
     assert!(output.status.success(), "{output:?}");
     output.stdout
 }
@@ -167,8 +172,11 @@ fn a_zip_that_is_none_is_refused() {
     let ci = publisher(&operator, &["acme/*"]);
     let good = release("acme/theme", "1.0.0", &json!({}));
     let path = "acme/theme/versions/1.0.0";
+    let commented = Repository::bare();
+    commented.write("composer.json", composer_json("acme/theme", &json!({}))).commit("All");
     for (what, body) in [
         ("nothing", Vec::new()),
+        ("a comment", archive(&commented, "main")),
         ("text", b"not a zip".to_vec()),
         ("cut off", good[..good.len() - 10].to_vec()),
         ("bytes behind", [&good[..], b"more"].concat()),
