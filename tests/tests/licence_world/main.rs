@@ -8,6 +8,7 @@
 
 mod ask;
 mod edit;
+mod explain;
 mod model;
 mod oracle;
 mod people;
@@ -82,4 +83,6 @@ fn all_is_right(seed: u64, size: &Size) {
     took("changes");
     ask_many(&address, &stage.model, seed + 10_000, each);
     took("questions at the end");
+    stage.explain(size.changes);
+    took("explanations");
 }

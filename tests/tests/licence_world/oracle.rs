@@ -47,17 +47,33 @@ pub(crate) struct Asker<'a> {
 
 impl Asker<'_> {
     pub(crate) fn expects(&self, question: &Question) -> Expected {
-        if self.token.revoked || self.token.expires.is_some_and(|at| at <= self.now) {
-            return Expected::Status(401);
-        }
-        if !self.token.reads || self.lapses().iter().any(|lapse| lapse.left == Left::Forbid) {
-            return Expected::Status(403);
+        if let Some(status) = self.refused() {
+            return Expected::Status(status);
         }
         match question {
             Question::List => Expected::Names(self.names()),
             Question::Metadata { name, dev } => self.metadata(name, *dev),
             Question::Dist { name, version, reference } => Expected::Status(self.dist(name, version, reference)),
         }
+    }
+
+    /// Refused everything.
+    fn refused(&self) -> Option<u16> {
+        if self.token.revoked || self.token.expires.is_some_and(|at| at <= self.now) {
+            return Some(401);
+        }
+        let nothing_left = || self.lapses().iter().any(|lapse| lapse.left == Left::Forbid);
+        (!self.token.reads || nothing_left()).then_some(403)
+    }
+
+    /// Whether one reference stands in metadata, and whether its dist answers.
+    pub(crate) fn sees(&self, at: PackageAt, version: usize, reference: &Reference) -> (bool, bool) {
+        if self.refused().is_some() {
+            return (false, false);
+        }
+        let found = &self.model.packages[at].versions[version];
+        let head = found.head().commit == reference.commit;
+        (head && self.visible(at, version), self.installable(at, found, reference))
     }
 
     fn metadata(&self, name: &str, dev: bool) -> Expected {

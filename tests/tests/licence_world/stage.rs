@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use crate::model::{
-    Collection, Customer, Freeze, Grant, Left, Model, PackageAt, Pairs, Policy, Target, Time, VersionAt,
+    Collection, Customer, Freeze, Grant, Left, Model, PackageAt, Pairs, Policy, Target, Time, Token, VersionAt,
 };
 use crate::oracle::Asker;
 use crate::version::{Constraint, Stability};
@@ -163,14 +163,7 @@ impl Stage<'_> {
     /// Everything visible; and everything visible or installable, whatever reference of it.
     fn within_reach(&self, customer: usize) -> (Pairs, Pairs) {
         let customer = &self.model.customers[customer];
-        let token = crate::model::Token {
-            id: String::new(),
-            plain: String::new(),
-            reads: true,
-            globs: Vec::new(),
-            expires: None,
-            revoked: false,
-        };
+        let token = Token::of_all();
         let asker = Asker { model: &self.model, customer, token: &token, now: Utc::now() };
         let (mut visible, mut reach) = (Pairs::new(), Pairs::new());
         for (at, package) in self.model.packages.iter().enumerate() {
