@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cargoman_composer::name::PackageName;
-use cargoman_licence::TenantPolicy;
+use cargoman_licence::{Access, TenantPolicy};
 
 use super::answer::Installs;
 use super::{Changes, Consent, Effect, World, brake, changes};
 use crate::clock::now;
 use crate::domain::id::{CollectionId, CustomerId};
-use crate::domain::tenant::Settings;
+use crate::domain::tenant::{Brake, Settings};
 use crate::error::ApiError;
 use crate::store::{TenantTransaction, installs, tenants};
 
@@ -32,8 +32,17 @@ pub enum Concerned {
 #[must_use = "a write that is watched has to be settled"]
 pub struct Watch {
     consent: Consent,
-    /// None when nobody wants to know: then nothing is looked at.
-    before: Option<Before>,
+    look: Look,
+}
+
+#[derive(Debug)]
+enum Look {
+    /// Nobody wants to know.
+    None,
+    /// It is plain who loses: only the brake is left.
+    Plain { brake: Brake, losing: CustomerId },
+    /// The world as it was.
+    Both(Box<Before>),
 }
 
 #[derive(Debug)]
@@ -60,7 +69,7 @@ impl Watch {
         let concerned = concerned.into();
         let settings = tenants::settings(transaction).await?;
         if !consent.dry_run && settings.brake.customers_per_hour.is_none() {
-            return Ok(Self { consent, before: None });
+            return Ok(Self { consent, look: Look::None });
         }
         let directory = transaction.facts().directory().await?;
         let mut world = World { collections: Arc::new(transaction.facts().collections().await?), ..World::default() };
@@ -71,7 +80,7 @@ impl Watch {
         world.customers = accesses(transaction, &customers, &concerned, settings.policy()).await?;
         let names = concerned.packages(&world, &directory);
         load(transaction, &mut world, names).await?;
-        Ok(Self { consent, before: Some(Before { concerned, settings, directory, world }) })
+        Ok(Self { consent, look: Look::Both(Box::new(Before { concerned, settings, directory, world })) })
     }
 
     /// The same for a write that gives, or takes nothing that locks need: it is looked at in a dry run alone.
@@ -85,8 +94,32 @@ impl Watch {
     ) -> Result<Self, ApiError> {
         match consent.dry_run {
             true => Self::begin(transaction, concerned, consent).await,
-            false => Ok(Self { consent, before: None }),
+            false => Ok(Self { consent, look: Look::None }),
         }
+    }
+
+    /// The same for a write that takes everything from one customer. Whoever has grants in force counts for the brake, without a
+    /// look at his packages: taking access away must be quick, however much he has.
+    ///
+    /// # Errors
+    /// When the database refuses or holds what it should not.
+    pub async fn begin_end_of(
+        transaction: &mut TenantTransaction,
+        customer: CustomerId,
+        consent: Consent,
+    ) -> Result<Self, ApiError> {
+        if consent.dry_run {
+            return Self::begin(transaction, customer, consent).await;
+        }
+        let settings = tenants::settings(transaction).await?;
+        let found = transaction.facts().customers(&[customer], settings.policy()).await?;
+        let now = now();
+        let loses = |access: &Access| !access.grants.is_empty() && cargoman_licence::refusal(access, now).is_none();
+        let look = match found.iter().any(|(_, access)| loses(access)) {
+            true => Look::Plain { brake: settings.brake, losing: customer },
+            false => Look::None,
+        };
+        Ok(Self { consent, look })
     }
 
     /// Looks again. In a dry run the effect, and the transaction must be dropped; otherwise the brake is applied, and the
@@ -95,7 +128,15 @@ impl Watch {
     /// # Errors
     /// A conflict when the write takes something from too many customers without being confirmed; or when the database refuses.
     pub async fn settle(self, transaction: &mut TenantTransaction) -> Result<Option<Effect>, ApiError> {
-        let Self { consent, before: Some(before) } = self else { return Ok(None) };
+        let Self { consent, look } = self;
+        let before = match look {
+            Look::None => return Ok(None),
+            Look::Plain { brake, losing } => {
+                brake::apply(transaction, brake, &[losing], consent).await?;
+                return Ok(None);
+            }
+            Look::Both(before) => *before,
+        };
         let brake = before.settings.brake;
         let (old, new) = before.after(transaction).await?;
         let now = now();
@@ -194,7 +235,7 @@ async fn accesses(
     customers: &[CustomerId],
     concerned: &Concerned,
     policy: TenantPolicy,
-) -> Result<Arc<std::collections::BTreeMap<CustomerId, cargoman_licence::Access>>, ApiError> {
+) -> Result<Arc<std::collections::BTreeMap<CustomerId, Access>>, ApiError> {
     let package = match concerned {
         Concerned::Package(name) => Some(name),
         _ => None,

@@ -1,5 +1,7 @@
 //! Collections of packages.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -230,4 +232,16 @@ pub async fn delete(transaction: &mut TenantTransaction, id: CollectionId) -> Re
         .execute(transaction.connection())
         .await?;
     Ok(())
+}
+
+/// The slugs of all collections, by id as grants name them.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn slugs(transaction: &mut TenantTransaction) -> Result<HashMap<String, String>, StoreError> {
+    let tenant = transaction.tenant().0;
+    let rows = sqlx::query!("select id, slug from collection where tenant_id = $1", tenant)
+        .fetch_all(transaction.connection())
+        .await?;
+    Ok(rows.into_iter().map(|row| (CollectionId(row.id).to_string(), row.slug)).collect())
 }

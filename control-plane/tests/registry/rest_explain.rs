@@ -155,3 +155,16 @@ async fn what_is_not_here_is_not_found() {
         call.send().await.error(404, "NOT_FOUND", &[]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_is_named_by_its_slug() {
+    let registry = Registry::new().await;
+    let (customer, _, _) = world(&registry).await;
+    registry.collection("suite", &["acme/*"]).await;
+    registry.post(&format!("/customers/{customer}/packages"), json!({"collection": "suite"})).await.status(201);
+    let answer = explain(&registry, &format!("customer={customer}&package=acme/pay&version=2.0.0")).await.status(200);
+    let grants = answer.data()["grants"].as_array().unwrap();
+    let collections: Vec<&Value> = grants.iter().map(|grant| &grant["collection"]).collect();
+    assert_eq!(collections, [&Value::Null, &json!("suite")]);
+    assert_eq!(answer.data()["visible"], true);
+}

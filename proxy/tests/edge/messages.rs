@@ -123,3 +123,16 @@ fn source() {
         assert_eq!(shown, expected, "{of_customer:?} {of_package:?} {of_tenant:?}");
     }
 }
+
+/// An upload's reference is no commit: it has no source, whatever stands beside it.
+#[test]
+fn an_upload_has_no_source() {
+    let world = World::new();
+    let mut package = cargoman_edge_protocol::Package { source: Some(Source::Show), ..acme_pay() };
+    let upload = package.versions.iter_mut().find(|version| version.version.normalized() == "2.1.0.0").unwrap();
+    upload.dist.sha1.clone_from(&upload.reference);
+    world.put_package(tenant_id(1), package);
+    let shown = expand(&world.customer(vec![grant("acme/pay", "^2.0")]).get("/p2/acme/pay.json").json());
+    let sources: Vec<bool> = shown.iter().map(|version| version.contains_key("source")).collect();
+    assert_eq!(sources, [false, true]);
+}

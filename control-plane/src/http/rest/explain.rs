@@ -16,7 +16,7 @@ use crate::http::operator::Operator;
 use crate::http::rest::id;
 use crate::state::State;
 use crate::store::licence_facts::{ReferenceFacts, StoredVersion};
-use crate::store::{TenantTransaction, packages};
+use crate::store::{TenantTransaction, collections as store, packages};
 
 pub(crate) async fn show(
     FromState(state): FromState<State>,
@@ -35,7 +35,9 @@ pub(crate) async fn show(
     let asked = found.pop().map(|package| package.versions).unwrap_or_default();
     let asked = asked.iter().filter(|version| question.version.as_ref().is_none_or(|wanted| is(version, wanted)));
     let answers = asked.flat_map(|version| version.references.iter().map(|at| explained(&access, &view, version, at)));
-    let answers: Vec<Value> = answers.collect();
+    let mut answers: Vec<Value> = answers.collect();
+    let slugs = if collections.is_empty() { HashMap::new() } else { store::slugs(&mut transaction).await? };
+    answers.iter_mut().for_each(|answer| name_collections(answer, &slugs));
     let status: EffectiveStatus = access.customer.effective(now());
     let mut body = json!({
         "customer": {"id": access.customer.id, "name": access.customer.name, "status": status},
@@ -97,6 +99,15 @@ impl Question {
         let customer = id(self.customer.as_deref().unwrap_or_default(), "customer")?;
         let found = transaction.facts().customers(&[customer], policy).await?.pop();
         found.map(|(_, access)| access).ok_or(ApiError::NotFound("customer"))
+    }
+}
+
+/// Operators know collections by their slugs.
+fn name_collections(answer: &mut Value, slugs: &HashMap<String, String>) {
+    for grant in answer["grants"].as_array_mut().into_iter().flatten() {
+        if let Some(slug) = grant["collection"].as_str().and_then(|id| slugs.get(id)) {
+            grant["collection"] = json!(slug);
+        }
     }
 }
 

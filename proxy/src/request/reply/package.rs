@@ -96,7 +96,9 @@ impl Shape<'_> {
     fn version(&self, version: &Version) -> Map<String, Value> {
         let mut object = version.metadata.clone();
         object.shift_remove("source");
-        if let (true, Some(url)) = (self.source, &self.package.source_url) {
+        // An upload's reference is the SHA-1 of its zip: no commit of the repository, even where there is one.
+        let of_git = version.reference != version.dist.sha1;
+        if let (true, true, Some(url)) = (self.source, of_git, &self.package.source_url) {
             object.insert("source".to_owned(), json!({ "type": "git", "url": url, "reference": version.reference }));
         }
         object.insert("dist".to_owned(), self.dist(version));

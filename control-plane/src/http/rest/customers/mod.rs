@@ -193,7 +193,7 @@ pub(crate) async fn delete(
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
     let before = lock(&mut transaction, &customer).await?;
-    let watch = Watch::begin(&mut transaction, before.id, consent).await?;
+    let watch = Watch::begin_end_of(&mut transaction, before.id, consent).await?;
     changed(&mut transaction, before.id, "customer.delete", json!({"name": before.name})).await?;
     let way_back = deletions::delete_customer(&mut transaction, before.id).await?;
     close(watch, transaction, deleted(&before.as_of(now()), &json!(way_back))?).await

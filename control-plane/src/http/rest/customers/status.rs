@@ -32,7 +32,7 @@ pub(crate) async fn suspend(
     fields.finish()?;
     let mut transaction = operator.begin(&state).await?;
     let before = lock(&mut transaction, &customer).await?;
-    let watch = Watch::begin(&mut transaction, before.id, consent).await?;
+    let watch = Watch::begin_end_of(&mut transaction, before.id, consent).await?;
     let at = before.suspended_at.unwrap_or_else(now);
     store::set_suspended(&mut transaction, before.id, Some(at), reason.as_deref()).await?;
     noted(transaction, watch, before, json!({"reason": reason})).await
@@ -49,7 +49,7 @@ pub(crate) async fn expire(
     fields.finish()?;
     let mut transaction = operator.begin(&state).await?;
     let before = lock(&mut transaction, &customer).await?;
-    let watch = Watch::begin(&mut transaction, before.id, consent).await?;
+    let watch = Watch::begin_end_of(&mut transaction, before.id, consent).await?;
     // One that has passed stays: what was left at the lapse must not grow.
     let now = now();
     let at = before.expires_at.filter(|at| *at <= now).unwrap_or(now);
