@@ -92,6 +92,9 @@ impl From<StoreError> for ApiError {
                 Self::Unavailable("the database cannot be reached")
             }
             StoreError::Unstorable => Self::NulCharacter,
+            StoreError::Rehearsed => {
+                Self::field("dry_run", "this call has no preview, and nothing was done; leave dry_run out to do it")
+            }
             // What a handler knows to be its caller's mistake it has named already: this is another writer who came first.
             StoreError::Conflict { constraint } => {
                 tracing::info!(constraint, "a write collided with another one");

@@ -1,6 +1,7 @@
 //! `?dry_run=true` and `?confirm=true` on writes that may take rights away, and the end of such a write.
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::FromRequestParts;
+use axum::http::Uri;
 use axum::http::request::Parts;
 use axum::response::Response;
 use serde_json::json;
@@ -13,22 +14,31 @@ use crate::store::TenantTransaction;
 impl<S: Send + Sync> FromRequestParts<S> for Consent {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Query(query): Query<Vec<(String, String)>> = Query::from_request_parts(parts, state)
-            .await
-            .map_err(|error| ApiError::field("query", error.body_text()))?;
-        let mut problems = Vec::new();
-        let mut flag = |name: &str| match query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()) {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => {
-                problems.push(Detail { field: name.to_owned(), message: "must be true or false".to_owned() });
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        of(&parts.uri)
+    }
+}
+
+/// What the query of a call says.
+///
+/// # Errors
+/// When a flag is neither `true` nor `false`, or stands twice.
+pub(crate) fn of(uri: &Uri) -> Result<Consent, ApiError> {
+    let query: Vec<_> = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).collect();
+    let mut problems = Vec::new();
+    let mut flag = |name: &str| {
+        let values: Vec<&str> = query.iter().filter(|(key, _)| key == name).map(|(_, value)| &**value).collect();
+        match values.as_slice() {
+            [] | ["false"] => false,
+            ["true"] => true,
+            _ => {
+                problems.push(Detail { field: name.to_owned(), message: "must be true or false, once".to_owned() });
                 false
             }
-        };
-        let consent = Self { dry_run: flag("dry_run"), confirm: flag("confirm") };
-        if problems.is_empty() { Ok(consent) } else { Err(ApiError::Validation(problems)) }
-    }
+        }
+    };
+    let consent = Consent { dry_run: flag("dry_run"), confirm: flag("confirm") };
+    if problems.is_empty() { Ok(consent) } else { Err(ApiError::Validation(problems)) }
 }
 
 /// Ends a watched write: a dry run is rolled back and answers its effect; any other is braked or committed and gets `answer`.

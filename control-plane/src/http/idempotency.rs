@@ -49,6 +49,10 @@ pub(crate) async fn replay(
         return Err(ApiError::field("Idempotency-Key", "must be 1 to 255 printable ASCII characters"));
     };
     let operator = whose(&mut parts, &state).await?;
+    if operator.dry_run {
+        // Nothing is done, so there is nothing to do twice; the key stays free for doing it.
+        return Ok(next.run(Request::from_parts(parts, body)).await);
+    }
     let body = to_bytes(body, MOST_BODY).await.map_err(|_| ApiError::PayloadTooLarge(MOST_BODY))?;
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     // Whose it is stands in front: one credential's key never finds another's answer. An actor's name holds no space.
@@ -67,7 +71,7 @@ async fn whose(parts: &mut Parts, state: &State) -> Result<Operator, ApiError> {
     match Operator::from_request_parts(parts, state).await {
         Err(ApiError::TenantUnnamed) if of_root => {
             let tenant = state.database.system().default_tenant().await?.ok_or(ApiError::TenantUnnamed)?;
-            Ok(Operator { tenant: tenant.id, actor: Actor::Root })
+            Ok(Operator { tenant: tenant.id, actor: Actor::Root, dry_run: false })
         }
         other => other,
     }

@@ -18,6 +18,9 @@ pub enum StoreError {
     /// Text that PostgreSQL cannot keep: NUL.
     #[error("a text holds a NUL character")]
     Unstorable,
+    /// The transaction was only to be looked at, and somebody wanted to commit it.
+    #[error("only rehearsed")]
+    Rehearsed,
     /// Any other failure.
     #[error("the database refused a statement")]
     Driver(#[source] sqlx::Error),

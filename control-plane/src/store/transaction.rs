@@ -43,6 +43,7 @@ pub struct TenantTransaction {
     inner: sqlx::Transaction<'static, sqlx::Postgres>,
     tenant: TenantId,
     actor: Actor,
+    rehearsed: bool,
 }
 
 impl TenantTransaction {
@@ -55,7 +56,7 @@ impl TenantTransaction {
         sqlx::query!("select set_config('cargoman.tenant', $1, true) as set", tenant.0.to_string())
             .fetch_one(&mut *inner)
             .await?;
-        Ok(Self { inner, tenant, actor })
+        Ok(Self { inner, tenant, actor, rehearsed: false })
     }
 
     /// Whose rows it sees.
@@ -81,11 +82,20 @@ impl TenantTransaction {
         Ok(())
     }
 
+    /// From now on it can only be dropped: what is done in it is looked at and never kept.
+    #[must_use]
+    pub fn rehearsed(self) -> Self {
+        Self { rehearsed: true, ..self }
+    }
+
     /// Makes everything done visible, all at once.
     ///
     /// # Errors
-    /// When the database refuses; then nothing was done.
+    /// When the database refuses or it is only rehearsed; then nothing was done.
     pub async fn commit(self) -> Result<(), StoreError> {
+        if self.rehearsed {
+            return Err(StoreError::Rehearsed);
+        }
         Ok(self.inner.commit().await?)
     }
 

@@ -405,3 +405,32 @@ async fn many_customers() {
         }
     }
 }
+
+/// Whoever asks for a preview where there is none must not find it done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_never_does_anything() {
+    let registry = Registry::new().await;
+    let customer = readers(&registry, 1).await.remove(0);
+    let token =
+        registry.get(&format!("/customers/{customer}/tokens")).await.data()[0]["id"].as_str().unwrap().to_owned();
+    let kept = stored(&registry);
+    for (method, path, body) in [
+        ("POST", "/customers".to_owned(), json!({"name": "n"})),
+        ("POST", format!("/customers/{customer}/tokens"), json!({"name": "n"})),
+        ("DELETE", format!("/customers/{customer}/tokens/{token}"), Value::Null),
+        ("POST", format!("/customers/{customer}/tokens/{token}/rotate"), json!({})),
+        ("DELETE", format!("/customers/{customer}/token"), Value::Null),
+        ("PATCH", "/packages/acme/pay".to_owned(), json!({"source": "show"})),
+        ("POST", "/packages/acme/pay/abandon".to_owned(), json!({})),
+        ("PUT", "/vendors/acme".to_owned(), json!({"exclusive": false, "public_names": []})),
+        ("POST", "/credentials".to_owned(), json!({"name": "n", "level": "viewer"})),
+        ("POST", "/tenants".to_owned(), json!({"slug": "n", "name": "n"})),
+    ] {
+        let call = registry.call(method, &format!("{path}?dry_run=true"));
+        let call = if body.is_null() { call } else { call.json(&body) };
+        call.send().await.error(422, "VALIDATION_ERROR", &["dry_run"]);
+    }
+    assert_eq!(stored(&registry), kept);
+    let twice = registry.call("POST", &format!("/customers/{customer}/suspend?dry_run=true&dry_run=false"));
+    twice.json(&json!({})).send().await.error(422, "VALIDATION_ERROR", &["dry_run"]);
+}

@@ -10,8 +10,9 @@ use cargoman_edge_protocol::TenantId;
 
 pub(crate) use self::caller::{Bearer, Caller};
 use crate::error::ApiError;
+use crate::http::consent;
 use crate::state::State;
-use crate::store::{Actor, TenantTransaction};
+use crate::store::{Actor, StoreError, TenantTransaction};
 
 /// The holder of the `ADMIN_TOKEN`.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub(crate) struct Operator {
     pub(crate) tenant: TenantId,
     /// Who, for the audit trail.
     pub(crate) actor: Actor,
+    /// Whether he only wants to see what the call would do. Then nothing can be committed, whatever the handler knows of it.
+    pub(crate) dry_run: bool,
 }
 
 /// A customer's token that may do what the route does.
@@ -38,7 +41,8 @@ pub(crate) struct Holder {
 impl Operator {
     /// Opens the transaction in which the call does its work.
     pub(crate) async fn begin(&self, state: &State) -> Result<TenantTransaction, ApiError> {
-        Ok(TenantTransaction::begin(&state.database, self.tenant, self.actor.clone()).await?)
+        let transaction = TenantTransaction::begin(&state.database, self.tenant, self.actor.clone()).await?;
+        Ok(if self.dry_run { transaction.rehearsed() } else { transaction })
     }
 
     async fn of(caller: &Caller, parts: &Parts, state: &State) -> Result<Self, ApiError> {
@@ -46,7 +50,7 @@ impl Operator {
             Caller::Root => caller::tenant_for_root(&parts.headers, state).await?,
             Caller::Credential { tenant, .. } | Caller::Token { tenant, .. } => *tenant,
         };
-        Ok(Self { tenant, actor: caller.actor() })
+        Ok(Self { tenant, actor: caller.actor(), dry_run: consent::of(&parts.uri)?.dry_run })
     }
 }
 
@@ -55,6 +59,7 @@ impl FromRequestParts<State> for Root {
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
         match Caller::from_request_parts(parts, state).await? {
+            Caller::Root if consent::of(&parts.uri)?.dry_run => Err(ApiError::from(StoreError::Rehearsed)),
             Caller::Root => Ok(Self),
             _ => Err(ApiError::Forbidden(permission::ROOT_ALONE)),
         }

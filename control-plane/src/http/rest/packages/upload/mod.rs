@@ -23,7 +23,7 @@ use crate::http::path::Path;
 use crate::http::rest::{lock_package, package};
 use crate::state::State;
 use crate::store::publish::{self, FoundVersion, Uploaded};
-use crate::store::{TenantTransaction, dists};
+use crate::store::{StoreError, TenantTransaction, dists};
 use crate::upload::{self, Limits, Refused};
 
 mod receive;
@@ -42,6 +42,9 @@ pub(crate) async fn put(
     request: Request,
 ) -> Result<Response, ApiError> {
     // Whoever asks for what is not there is told before he sends hundreds of megabytes.
+    if operator.dry_run {
+        return Err(StoreError::Rehearsed.into());
+    }
     let mut transaction = operator.begin(&state).await?;
     package(&mut transaction, &vendor, &name).await?;
     drop(transaction);
