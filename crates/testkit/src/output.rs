@@ -32,6 +32,20 @@ impl Output {
         assert!(!self.status.success(), "it should have failed:\n{}", self.combined);
         self
     }
+
+    /// Panics with everything that was printed unless these words are in it.
+    #[track_caller]
+    pub fn says(&self, words: &str) -> &Self {
+        assert!(self.combined.contains(words), "{words:?} is missing:\n{}", self.combined);
+        self
+    }
+
+    /// Panics with everything that was printed if these words are in it.
+    #[track_caller]
+    pub fn does_not_say(&self, words: &str) -> &Self {
+        assert!(!self.combined.contains(words), "{words:?} is there:\n{}", self.combined);
+        self
+    }
 }
 
 /// Runs `command` with `input`; kills it and panics after `limit`. Files take the output, because a pipe that
