@@ -6,6 +6,7 @@ use cargoman_composer::name::PackageName;
 use cargoman_licence::{Access, CustomerStatus, Freeze, View};
 use chrono::{DateTime, Utc};
 
+use crate::domain::package::normalized;
 use crate::store::licence_facts::{Collections, PackageFacts, StoredVersion};
 
 /// A version as an operator lists it: its package, and its text, pretty or normalized.
@@ -65,7 +66,9 @@ fn add_listed(
     }
     let mut unseen = Vec::new();
     for (at, (package, version)) in listed.iter().enumerate() {
-        match visible.get(&(package, version.as_str())) {
+        let meant = normalized(version);
+        let meant = meant.as_deref().and_then(|text| visible.get(&(package, text)));
+        match visible.get(&(package, version.as_str())).or(meant) {
             Some(version) => freeze.add(package, &version.version, None),
             None => unseen.push(at),
         }

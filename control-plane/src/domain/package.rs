@@ -69,3 +69,10 @@ pub struct Version {
     /// Bytes of the dist.
     pub dist_size: i64,
 }
+
+/// The normalized form of a version as somebody writes it: `v1.1`, `1.1.0` and `1.1.0.0` mean one. Whoever looks one up by a text
+/// tries the text itself first.
+#[must_use]
+pub fn normalized(text: &str) -> Option<String> {
+    cargoman_composer::version::Version::parse(text).ok().map(|version| version.normalized().to_owned())
+}

@@ -129,7 +129,10 @@ pub fn web_address(text: &str) -> Result<String, WordError> {
     let wrong = || WordError("must be the address of a page, https://… or http://…".to_owned());
     let text = line(text, 500).map_err(|error| WordError(error.to_string()))?;
     let url = url::Url::parse(&text).map_err(|_| wrong())?;
-    let good = matches!(url.scheme(), "http" | "https") && url.host().is_some() && !text.contains(char::is_whitespace);
+    // Customers read it: it must hold no password, and braces would look like a template's.
+    let plain = url.username().is_empty() && url.password().is_none() && !text.contains(['{', '}']);
+    let whole = url.host().is_some() && !text.contains(char::is_whitespace);
+    let good = matches!(url.scheme(), "http" | "https") && whole && plain;
     if good { Ok(text) } else { Err(wrong()) }
 }
 
@@ -178,6 +181,8 @@ mod tests {
             ("mailto:a@acme.example", false),
             ("https://", false),
             ("https://acme.example/a b", false),
+            ("https://user:secret@acme.example", false),
+            ("https://acme.example/{customer}", false),
             ("", false),
         ] {
             assert_eq!(web_address(text).is_ok(), good, "{text}");

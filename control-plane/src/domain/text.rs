@@ -41,7 +41,7 @@ pub fn line(text: &str, most: usize) -> Result<String, TextError> {
 /// Control characters, and those that turn the direction of text or are not seen at all.
 fn unprintable(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// A tenant's short name, the label of its host: lower-case letters, digits and inner hyphens, at most 63.

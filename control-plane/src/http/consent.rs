@@ -1,8 +1,8 @@
 //! `?dry_run=true` and `?confirm=true` on writes that may take rights away, and the end of such a write.
 
 use axum::extract::FromRequestParts;
-use axum::http::Uri;
 use axum::http::request::Parts;
+use axum::http::{Method, Uri};
 use axum::response::Response;
 use serde_json::json;
 
@@ -39,6 +39,22 @@ pub(crate) fn of(uri: &Uri) -> Result<Consent, ApiError> {
     };
     let consent = Consent { dry_run: flag("dry_run"), confirm: flag("confirm") };
     if problems.is_empty() { Ok(consent) } else { Err(ApiError::Validation(problems)) }
+}
+
+/// Refuses a write with a parameter that means nothing: `?dryrun=true` must not delete a customer.
+///
+/// # Errors
+/// With every unknown parameter.
+pub(crate) fn known(method: &Method, uri: &Uri) -> Result<(), ApiError> {
+    const OF_WRITES: [&str; 4] = ["dry_run", "confirm", "wait", "grants"];
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return Ok(());
+    }
+    let query = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let unknown = query.filter(|(key, _)| !OF_WRITES.contains(&&**key)).take(10);
+    let message = || "unknown parameter; remove it or check its spelling".to_owned();
+    let problems: Vec<_> = unknown.map(|(key, _)| Detail { field: key.into_owned(), message: message() }).collect();
+    if problems.is_empty() { Ok(()) } else { Err(ApiError::Validation(problems)) }
 }
 
 /// Ends a watched write: a dry run is rolled back and answers its effect; any other is braked or committed and gets `answer`.

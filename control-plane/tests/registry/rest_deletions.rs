@@ -184,6 +184,8 @@ async fn what_is_in_the_way_is_named_with_its_remedy() {
     conflict(&restore_grant, "restore that first").await;
     conflict("/packages/acme/pay/restore", "delete that one first").await;
     registry.delete("/packages/acme/pay").await.status(200);
+    // Which of the two is meant the name alone does not say.
+    conflict("/packages/acme/pay/restore", "was deleted several times; choose one of del_").await;
     let older = registry.get("/deletions?kind=package").await.data()[1]["id"].as_str().unwrap().to_owned();
     registry.post(&format!("/deletions/{older}/restore"), json!({})).await.status(200);
     registry.delete(&format!("/customers/{customer}")).await.status(200);

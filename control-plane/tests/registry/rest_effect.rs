@@ -431,6 +431,10 @@ async fn a_dry_run_never_does_anything() {
         call.send().await.error(422, "VALIDATION_ERROR", &["dry_run"]);
     }
     assert_eq!(stored(&registry), kept);
+    for near in ["dryrun", "DRY_RUN", "dry-run"] {
+        let call = registry.call("DELETE", &format!("/customers/{customer}?{near}=true"));
+        call.send().await.error(422, "VALIDATION_ERROR", &[near]);
+    }
     let twice = registry.call("POST", &format!("/customers/{customer}/suspend?dry_run=true&dry_run=false"));
     twice.json(&json!({})).send().await.error(422, "VALIDATION_ERROR", &["dry_run"]);
 }

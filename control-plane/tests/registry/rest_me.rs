@@ -172,13 +172,20 @@ async fn it_ends_what_it_could_have_made() {
     for id in [&theirs, "tok_id_1"] {
         delete(&registry, &boss, id).await.error(404, "NOT_FOUND", &[]);
     }
+    // Lent for a day, it ends neither its maker nor what outlives it.
+    let lent = json!({"name": "lent", "scope": "admin", "expires_at": "2999-01-01T00:00:00Z"});
+    let lent = make(&registry, &boss, lent).await.status(201);
+    for id in [&own, &narrow] {
+        delete(&registry, &lent.text("plain_token"), id).await.error(403, "FORBIDDEN", &[]);
+    }
+    delete(&registry, &boss, lent.data()["token"]["id"].as_str().unwrap()).await.status(200);
     assert!(delete(&registry, &boss, &narrow).await.status(200).data()["revoked_at"].is_string());
     let list = registry.call("GET", "/me/tokens").bearer(&boss).send().await.status(200);
-    assert_eq!(list.body["pagination"]["total"], 5, "his own alone, the first one among them");
+    assert_eq!(list.body["pagination"]["total"], 6, "his own alone, the first one among them");
     delete(&registry, &boss, &own).await.status(200);
     registry.call("GET", "/me/tokens").bearer(&boss).send().await.error(401, "UNAUTHORIZED", &[]);
     let audited = registry.count("audit where action = 'token.revoke' and actor like 'token:%'");
-    assert_eq!(audited, 2);
+    assert_eq!(audited, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

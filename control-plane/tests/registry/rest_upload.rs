@@ -129,6 +129,18 @@ async fn what_it_says_of_itself_must_agree() {
     }
     let zip = Zip::package("acme/pay");
     put(&registry, "acme/pay", "nonsense").zip(&zip).send().await.error(422, "VALIDATION_ERROR", &["version"]);
+    for odd in [
+        "dev-%1b[31mx",
+        "dev-a%20b",
+        "dev-a%23b",
+        "dev-%E2%80%AEx",
+        "1.0.0%0a",
+        "1.0.0@dev",
+        "1.0%20as%202.0",
+        "dev-a/../b",
+    ] {
+        put(&registry, "acme/pay", odd).zip(&zip).send().await.error(422, "VALIDATION_ERROR", &["version"]);
+    }
     put(&registry, "no/such", "1.0.0").zip(&zip).send().await.error(404, "NOT_FOUND", &[]);
     for kind in ["application/json", "application/octet-stream", ""] {
         let call = put(&registry, "acme/pay", "1.0.0").header("content-type", kind).body(zip.bytes());

@@ -20,7 +20,7 @@ async fn registry() -> Registry {
 #[tokio::test(flavor = "multi_thread")]
 async fn shown_by_any_of_its_names() {
     let registry = registry().await;
-    for version in ["v1.0.0", "1.0.0.0"] {
+    for version in ["v1.0.0", "1.0.0.0", "1.0.0", "V1.0"] {
         let shown = registry.get(&format!("/packages/acme/pay/versions/{version}")).await.status(200);
         assert_eq!((shown.text("version"), shown.text("kind")), ("v1.0.0".into(), "tag".into()));
         for field in ["taken_down_at", "taken_down_reason", "deprecated_at", "replacement", "yanked_at"] {
@@ -31,7 +31,7 @@ async fn shown_by_any_of_its_names() {
         let shown = registry.get(&format!("/packages/acme/pay/versions/{version}")).await.status(200);
         assert_eq!(shown.text("version"), "dev-feature/x");
     }
-    for version in ["9", "1.0.0", "dev-feature", "%00", "x%27"] {
+    for version in ["9", "1.0.1", "dev-feature", "%00", "x%27"] {
         registry.get(&format!("/packages/acme/pay/versions/{version}")).await.error(404, "NOT_FOUND", &[]);
     }
 }

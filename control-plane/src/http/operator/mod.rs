@@ -50,6 +50,7 @@ impl Operator {
             Caller::Root => caller::tenant_for_root(&parts.headers, state).await?,
             Caller::Credential { tenant, .. } | Caller::Token { tenant, .. } => *tenant,
         };
+        consent::known(&parts.method, &parts.uri)?;
         Ok(Self { tenant, actor: caller.actor(), dry_run: consent::of(&parts.uri)?.dry_run })
     }
 }

@@ -86,6 +86,17 @@ pub(crate) async fn restore_package(
     fields: Fields,
 ) -> Result<Response, ApiError> {
     let name = package_name(&vendor, &name)?;
+    let mut transaction = operator.begin(&state).await?;
+    let deletions = store::of_package(&mut transaction, name.as_str()).await?;
+    drop(transaction);
+    if deletions.len() > 1 {
+        // The last one may have been an empty package made by mistake in the place of the right one.
+        let ids: Vec<String> = deletions.iter().map(ToString::to_string).collect();
+        return Err(ApiError::Conflict(format!(
+            "`{name}` was deleted several times; choose one of {} (the newest first) with POST /deletions/{{id}}/restore",
+            ids.join(", ")
+        )));
+    }
     undo(&state, &operator, consent, fields, Wanted::Package(name.as_str())).await
 }
 

@@ -9,6 +9,7 @@ use cargoman_licence::{Access, CollectionId, EffectiveStatus, View};
 use serde_json::{Value, json};
 
 use crate::clock::now;
+use crate::domain::package::normalized;
 use crate::domain::words::words;
 use crate::error::{ApiError, Detail};
 use crate::http::envelope::{Paging, data};
@@ -112,7 +113,8 @@ fn name_collections(answer: &mut Value, slugs: &HashMap<String, String>) {
 }
 
 fn is(version: &StoredVersion, wanted: &str) -> bool {
-    version.pretty == wanted || version.version.normalized() == wanted
+    let own = version.version.normalized();
+    version.pretty == wanted || own == wanted || normalized(wanted).is_some_and(|wanted| own == wanted)
 }
 
 fn explained(access: &Access, view: &View<'_>, version: &StoredVersion, at: &ReferenceFacts) -> Value {

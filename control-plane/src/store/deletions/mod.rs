@@ -99,6 +99,24 @@ pub async fn lock(transaction: &mut TenantTransaction, wanted: Wanted<'_>) -> Re
     row.map(Row::read).transpose()
 }
 
+/// Deletions of packages of that name that may still be undone, newest first.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn of_package(transaction: &mut TenantTransaction, name: &str) -> Result<Vec<DeletionId>, StoreError> {
+    let tenant = transaction.tenant().0;
+    let ids = sqlx::query_scalar!(
+        "select id from deletion where tenant_id = $1 and kind = 'package' and name = $2
+           and deleted_at > now() - make_interval(days => $3) order by deleted_at desc, id desc limit 20",
+        tenant,
+        name,
+        kept_days()
+    )
+    .fetch_all(transaction.connection())
+    .await?;
+    Ok(ids.into_iter().map(DeletionId).collect())
+}
+
 /// The customers whose grants a deletion keeps, whether or not they are there.
 ///
 /// # Errors

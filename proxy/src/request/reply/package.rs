@@ -31,7 +31,8 @@ pub(crate) async fn answer(
     let Some(package) = package else { return nothing(request, tenant, name, false) };
     let rights = bearer.view(name);
     if !rights.covers() {
-        return nothing(request, tenant, name, false);
+        // Narrowed away by his token, it is still his: a public package of that name must not take its place.
+        return nothing(request, tenant, name, bearer.has_grant(name) && !is_public(tenant, name));
     }
     let visible = visible(&rights, &package.value, Some(file));
     if visible.is_empty() {

@@ -135,7 +135,10 @@ pub(crate) async fn revoke(
     let token = token.ok_or(ApiError::NotFound("token"))?;
     let own = &holder.bearer.token;
     let scope = access::scope(&token.scope).map_err(|error| ApiError::Internal(error.into()))?;
-    let within = may_give(scope) && Reach::of(own)?.includes_all(&Reach::of(&token)?.globs);
+    let (reach, target) = (Reach::of(own)?, Reach::of(&token)?);
+    // A token lent for a day must not end one that outlives it, its own maker least of all.
+    let outlives = reach.expires_at.is_some_and(|own| target.expires_at.is_none_or(|at| at > own));
+    let within = may_give(scope) && !outlives && reach.includes_all(&target.globs);
     if token.id != own.id && !within {
         return Err(ApiError::Forbidden("that token may do more than this one; ask the vendor to revoke it"));
     }

@@ -6,7 +6,7 @@ use cargoman_composer::version::Version as NormalizedVersion;
 use serde_json::{Value, json};
 
 use crate::domain::id::PackageId;
-use crate::domain::package::Version;
+use crate::domain::package::{Version, normalized};
 use crate::error::ApiError;
 use crate::http::envelope::{Paging, data, whole_list};
 use crate::http::operator::Operator;
@@ -32,7 +32,7 @@ pub(crate) async fn list(
     Ok(whole_list(&paging, &rows))
 }
 
-/// The version that the rest of a path names, pretty or normalized.
+/// The version that the rest of a path names, pretty or normalized or in any other way that means the same.
 pub(super) async fn find(
     transaction: &mut TenantTransaction,
     package: PackageId,
@@ -41,7 +41,11 @@ pub(super) async fn find(
     if text.contains('\0') {
         return Err(ApiError::NotFound("version"));
     }
-    store::find(transaction, package, text).await?.ok_or(ApiError::NotFound("version"))
+    if let Some(found) = store::find(transaction, package, text).await? {
+        return Ok(found);
+    }
+    let normalized = normalized(text).ok_or(ApiError::NotFound("version"))?;
+    store::find(transaction, package, &normalized).await?.ok_or(ApiError::NotFound("version"))
 }
 
 /// One version; or, with `/customers` behind it, who installed it.

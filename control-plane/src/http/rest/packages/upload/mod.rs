@@ -48,7 +48,7 @@ pub(crate) async fn put(
     let mut transaction = operator.begin(&state).await?;
     package(&mut transaction, &vendor, &name).await?;
     drop(transaction);
-    let normalized = Version::parse(&version).map_err(|error| ApiError::field("version", error))?;
+    let normalized = plain_version(&version)?;
     let (mut parts, body) = request.into_parts();
     let received = receive::receive(&state, &parts, body).await?;
     let in_zip = check(&received).await?;
@@ -79,6 +79,19 @@ pub(crate) async fn put(
     let shown = find(&mut transaction, locked.id, normalized.normalized()).await?;
     transaction.commit().await?;
     Ok(data_with(status, shown))
+}
+
+/// Composer reads more as a version than ought to be published under: what is written here other customers' terminals show, and
+/// `#`, `@` and ` as ` mean something else in a composer.json.
+fn plain_version(text: &str) -> Result<Version, ApiError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._+-/".contains(c);
+    if !text.chars().all(plain) || text.contains("..") {
+        return Err(ApiError::field(
+            "version",
+            "must be letters, digits and . _ + - / alone, such as 1.4.0 or dev-main",
+        ));
+    }
+    Version::parse(text).map_err(|error| ApiError::field("version", error))
 }
 
 /// Asks once more who calls and whether he may.
