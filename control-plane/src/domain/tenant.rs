@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cargoman_composer::stability::Stability;
-use cargoman_edge_protocol::{Message, Messages, Source, Template, TenantId};
+use cargoman_edge_protocol::{Message, Messages, Outage, Source, Template, TenantId};
 use cargoman_licence::{Lapsed, TenantPolicy};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,8 @@ pub struct Settings {
     pub messages: BTreeMap<Message, Template>,
     /// Guards operators from themselves.
     pub brake: Brake,
+    /// What edges do when they hear nothing.
+    pub outage: Outage,
 }
 
 /// What is left to those who lapsed, by how it came.

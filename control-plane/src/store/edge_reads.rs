@@ -65,6 +65,7 @@ impl System {
                 source: settings.source,
                 policy: settings.policy(),
                 messages: settings.words(),
+                outage: settings.outage,
             },
         )))
     }

@@ -1,4 +1,5 @@
 use cargoman_composer::name::PackageName;
+use cargoman_credential::Digest;
 use cargoman_licence::CollectionId;
 use serde::{Deserialize, Serialize};
 
@@ -13,12 +14,27 @@ pub enum Change {
         /// Which.
         tenant: TenantId,
     },
-    /// A customer with his tokens and grants.
+    /// Whose some host is: a tenant was made, or a host went to another one.
+    Hosts {
+        /// Whose host it is now.
+        tenant: TenantId,
+    },
+    /// A customer with his grants, and every token of his.
     Customer {
         /// Whose.
         tenant: TenantId,
         /// Id of the customer, `cust_…`.
         customer: String,
+    },
+    /// One token: made, changed or ended.
+    Token {
+        /// Whose.
+        tenant: TenantId,
+        /// SHA-256 of the token.
+        digest: Digest,
+        /// Whether it is ended for good. Edges keep a log of these, so that a restored database cannot bring one back.
+        #[serde(default)]
+        revoked: bool,
     },
     /// A package with its versions.
     Package {
@@ -47,7 +63,9 @@ impl Change {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Tenant { .. } => "tenant",
+            Self::Hosts { .. } => "hosts",
             Self::Customer { .. } => "customer",
+            Self::Token { .. } => "token",
             Self::Package { .. } => "package",
             Self::Collection { .. } => "collection",
             Self::Directory { .. } => "directory",

@@ -1,10 +1,11 @@
-//! What an edge and the control plane say to each other: shapes only, no I/O.
+//! What an edge and the control plane say to each other: shapes and rules only, no I/O.
 //!
 //! An edge reads facts by [`Key`]. A key is also what an invalidation names, so that a cache entry, a read and an event speak
 //! of the same thing. Every fact has a [`Revision`]; an edge that knows one sends it along and hears [`Answer::Unchanged`]
 //! when it still holds. Everything here crosses a version boundary: fields are only ever added, with a default.
 
 mod change;
+pub mod link;
 mod message;
 mod package;
 mod read;
@@ -13,8 +14,8 @@ mod tenant;
 pub use change::Change;
 pub use message::{Message, Messages, ParseTemplateError, Template, Values};
 pub use package::{Abandoned, Dist, Package, PastReference, Version};
-pub use read::{Answer, Directory, Entry, Key, KnownKey, ReadReply, ReadRequest, Revision};
-pub use tenant::{Host, Source, Tenant, TenantId, Vendor};
+pub use read::{Answer, AsOf, Directory, Entry, Key, KnownKey, ReadReply, ReadRequest, Revision};
+pub use tenant::{Host, Outage, OutageMode, Source, Tenant, TenantId, Vendor};
 
 pub use cargoman_licence::{Access, Collection, CollectionId};
 

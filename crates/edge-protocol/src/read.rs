@@ -3,6 +3,7 @@ use cargoman_credential::Digest;
 use cargoman_licence::{Access, Collection, CollectionId};
 use serde::{Deserialize, Serialize};
 
+use crate::link::{Epoch, Seq};
 use crate::{Host, Package, TenantId};
 
 /// Grows with every change of the fact it stands beside; compared for equality only.
@@ -69,6 +70,18 @@ pub struct ReadRequest {
 pub struct ReadReply {
     /// One per key.
     pub answers: Vec<Answer>,
+    /// Every event up to this one is in the answers; without it they must not be kept.
+    #[serde(default)]
+    pub as_of: Option<AsOf>,
+}
+
+/// How new facts are at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AsOf {
+    /// Of the number.
+    pub epoch: Epoch,
+    /// The last event that is surely in them.
+    pub seq: Seq,
 }
 
 /// What the control plane says of one key.

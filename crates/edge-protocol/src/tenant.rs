@@ -53,6 +53,30 @@ pub struct Tenant {
     /// His words to customers.
     #[serde(default)]
     pub messages: Messages,
+    /// What becomes of his customers while an edge hears nothing.
+    #[serde(default)]
+    pub outage: Outage,
+}
+
+/// What an edge does for a tenant when its lease is over and cannot be renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Outage {
+    /// Whether it goes on at all.
+    pub mode: OutageMode,
+    /// For how long, in seconds; without it as long as the lease grants. It can only shorten that.
+    pub grace_seconds: Option<u64>,
+}
+
+/// Whether an edge goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutageMode {
+    /// From what it knows.
+    #[default]
+    ServeStale,
+    /// No: 503 once the lease is over. Revocations are certain within seconds, whatever breaks.
+    FailClosed,
 }
 
 /// Whether metadata shows where the source lies.

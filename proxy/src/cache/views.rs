@@ -108,6 +108,7 @@ mod tests {
             source: Default::default(),
             policy: Default::default(),
             messages: Default::default(),
+            outage: Default::default(),
         };
         let name = PackageName::parse("acme/pay").unwrap();
         let package = Package { name, abandoned: None, source_url: None, source: None, versions: Vec::new() };

@@ -89,7 +89,7 @@ async fn read(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(request): 
     if !fake.knows(&headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    Json(ReadReply { answers: fake.answer(&request) }).into_response()
+    Json(ReadReply { answers: fake.answer(&request), as_of: None }).into_response()
 }
 
 async fn dist(

@@ -83,6 +83,7 @@ pub(crate) fn acme() -> Tenant {
         source: Source::Hide,
         policy: Default::default(),
         messages: Default::default(),
+        outage: Default::default(),
     }
 }
 

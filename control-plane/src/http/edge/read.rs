@@ -30,7 +30,7 @@ pub(crate) async fn read(
     }
     let answers = stream::iter(request.keys.into_iter().map(|known| answer(&state, known)));
     let answers = answers.buffered(AT_ONCE).try_collect().await?;
-    Ok(Json(ReadReply { answers }))
+    Ok(Json(ReadReply { answers, as_of: None }))
 }
 
 async fn answer(state: &State, KnownKey { key, revision }: KnownKey) -> Result<Answer, ApiError> {

@@ -40,6 +40,7 @@ fn tenant() -> Tenant {
         source: Source::Hide,
         policy: Default::default(),
         messages: Default::default(),
+        outage: Default::default(),
     }
 }
 
