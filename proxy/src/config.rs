@@ -26,6 +26,14 @@ pub struct EdgeConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// How long requests in flight may go on after the signal to stop.
     pub drain: Duration,
+    /// What people call this edge.
+    pub name: String,
+    /// Where it keeps what must outlive it.
+    pub state_directory: PathBuf,
+    /// How long it may serve after its lease, whatever the control plane grants.
+    pub longest_grace: Duration,
+    /// Whether it gives up its membership when it stops. Not in a program that stops the control plane along with it.
+    pub leave_at_stop: bool,
     /// The control plane.
     pub control_plane: ControlPlane,
     /// What is kept.
@@ -125,6 +133,10 @@ impl EdgeConfig {
             threads: default_threads(),
             trusted_proxies: Vec::new(),
             drain: Duration::from_secs(5),
+            name: default_name(),
+            state_directory: directory.join("state"),
+            longest_grace: LONGEST_GRACE,
+            leave_at_stop: true,
             control_plane,
             cache: Cache { directory, metadata_bytes: 256 << 20, dist_bytes: 10 << 30 },
             limits: Limits { connections: 10_000, keep_alive: Duration::from_secs(75), stall: Duration::from_secs(30) },
@@ -183,6 +195,9 @@ impl EdgeConfig {
         let threads = edge.read("threads", settings::number(1)).and_then(|threads| usize::try_from(threads).ok());
         let trusted_proxies = edge.list("trusted_proxies", "network such as 10.0.0.0/8").unwrap_or_default();
         let drain = edge.read("drain_seconds", settings::seconds);
+        let name = edge.read("name", settings::text).unwrap_or_else(default_name);
+        let state_directory = edge.read("state_directory", settings::path).unwrap_or_else(|| "edge-state".into());
+        let longest_grace = edge.read("longest_grace_seconds", settings::seconds);
         edge.finish();
 
         let control_plane = take_control_plane(root, problems);
@@ -204,6 +219,10 @@ impl EdgeConfig {
             threads: threads.unwrap_or(defaults.threads),
             trusted_proxies,
             drain: drain.unwrap_or(defaults.drain),
+            name,
+            state_directory,
+            longest_grace: longest_grace.unwrap_or(defaults.longest_grace),
+            leave_at_stop: defaults.leave_at_stop,
             cache: Cache {
                 metadata_bytes: metadata_bytes.unwrap_or(defaults.cache.metadata_bytes),
                 dist_bytes: dist_bytes.unwrap_or(defaults.cache.dist_bytes),
@@ -219,6 +238,15 @@ impl EdgeConfig {
             control_plane: defaults.control_plane,
         })
     }
+}
+
+/// As long as the control plane grants: a hundred years are more.
+const LONGEST_GRACE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// What the machine is called.
+fn default_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if name.is_empty() { "edge".to_owned() } else { name }
 }
 
 fn default_threads() -> usize {

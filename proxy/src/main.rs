@@ -37,8 +37,13 @@ fn main() -> ExitCode {
             for address in edge.local_addresses() {
                 tracing::info!(target: "cargoman::edge", %address, "listening");
             }
-            edge.run(stop);
-            ExitCode::SUCCESS
+            match edge.run(stop) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("cargoman-edge: {error:#}");
+                    ExitCode::FAILURE
+                }
+            }
         }
         Err(error) => {
             eprintln!("cargoman-edge: {error:#}");

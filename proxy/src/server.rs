@@ -27,7 +27,9 @@ use crate::connection::{Bounded, Open};
 use crate::edge::EdgeProxy;
 use crate::link::control_plane::ControlPlane;
 use crate::link::installs::{forward, installs};
-use crate::link::reading::Reading;
+use crate::link::socket::Connector;
+use crate::link::state_folder::StateFolder;
+use crate::link::{Link, tls};
 use crate::observe::counters::Counters;
 use crate::plugin::{self, Plugins, Registry};
 use crate::request::Parts;
@@ -39,6 +41,7 @@ pub struct Edge {
     parts: Arc<Parts>,
     counters: Arc<Counters>,
     reports: mpsc::Receiver<InstallReport>,
+    link: Link,
     listeners: Vec<(SocketAddr, TcpListener)>,
     addresses: Vec<SocketAddr>,
     /// HTTP/2 without TLS. For tests alone: Pingora waits without end for the first 24 bytes of such a connection.
@@ -64,6 +67,17 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
+    /// The state folder cannot be used.
+    #[error("cannot use edge.state_directory {directory}: {error}")]
+    State {
+        /// The folder.
+        directory: String,
+        /// What is wrong.
+        error: io::Error,
+    },
+    /// The thread of the link cannot be started.
+    #[error("cannot start the link to the control plane: {0}")]
+    Link(io::Error),
     /// A plugin or the credential is not as it should be.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -92,10 +106,18 @@ impl Edge {
         let cache = &config.cache;
         let dists = Dists::new(&cache.directory, cache.dist_bytes, Arc::clone(&control_plane))
             .map_err(|error| StartError::Cache { directory: cache.directory.display().to_string(), error })?;
+        let state = StateFolder::open(&config.state_directory)
+            .map_err(|error| StartError::State { directory: config.state_directory.display().to_string(), error })?;
+        let connector = Connector::new(
+            vec![config.control_plane.edge_url.clone()],
+            control_plane.authorization(),
+            tls::client_config(),
+        );
+        let (link, reading) = Link::new(&config, state, Arc::clone(&control_plane), connector, chrono::Utc::now);
         let (installs, reports) = installs();
         let counters = Arc::new(Counters::default());
         let parts = Arc::new(Parts {
-            reading: Reading::new(Arc::clone(&control_plane), cache.metadata_bytes / 2),
+            reading,
             views: Views::new(cache.metadata_bytes / 2, Arc::clone(&counters)),
             dists,
             installs,
@@ -104,7 +126,7 @@ impl Edge {
         });
         let listeners = config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
         let addresses = listeners.iter().map(|(address, _)| *address).collect();
-        Ok(Self { config, control_plane, parts, counters, reports, listeners, addresses, plain_http2: false })
+        Ok(Self { config, control_plane, parts, counters, reports, link, listeners, addresses, plain_http2: false })
     }
 
     /// What it did so far; goes on counting while it runs.
@@ -121,7 +143,11 @@ impl Edge {
 
     /// Serves until `shutdown` turns true (or its sender is gone), then lets requests in flight end and returns. Blocks; must
     /// not be called inside a runtime.
-    pub fn run(self, shutdown: watch::Receiver<bool>) {
+    ///
+    /// # Errors
+    /// When the link cannot be started.
+    pub fn run(self, shutdown: watch::Receiver<bool>) -> Result<(), StartError> {
+        let link = self.link.start().map_err(StartError::Link)?;
         let (stop, stopping) = watch::channel(false);
         let conf = Arc::new(server_conf(&self.config));
         let mut proxy = http_proxy(&conf, EdgeProxy::new(&self.config, Arc::clone(&self.parts), stopping.clone()));
@@ -147,6 +173,9 @@ impl Edge {
         server.add_service(bound);
         let stop = Stop { asked: shutdown, stop, open, drain: self.config.drain };
         server.run(RunArgs { shutdown_signal: Box::new(stop) });
+        // Only now: requests in flight were served under the lease.
+        link.stop();
+        Ok(())
     }
 }
 
@@ -254,7 +283,7 @@ mod tests {
         edge.plain_http2 = true;
         let address = edge.local_addresses()[0];
         let (stop, stopping) = watch::channel(false);
-        let running = std::thread::spawn(move || edge.run(stopping));
+        let running = std::thread::spawn(move || edge.run(stopping).unwrap());
         let http1 = reqwest::blocking::Client::builder().http1_only().no_proxy().build().unwrap();
         let http2 = reqwest::blocking::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
         for (method, path, status) in [
@@ -288,6 +317,7 @@ mod tests {
         let first = lonely_edge(&directory);
         let mut config = first.config.clone();
         config.listen = first.local_addresses().to_vec();
+        config.state_directory = directory.path().join("another");
         let error = Edge::new(config).err().unwrap().to_string();
         assert!(error.contains(&first.local_addresses()[0].to_string()), "{error}");
     }

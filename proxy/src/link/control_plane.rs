@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cargoman_credential::Digest;
 use cargoman_edge_protocol::{
-    Answer, DISTS_PATH, INSTALLS_PATH, InstallReport, KnownKey, READ_PATH, ReadReply, ReadRequest, TenantId,
+    DISTS_PATH, INSTALLS_PATH, InstallReport, KnownKey, READ_PATH, ReadReply, ReadRequest, TenantId,
 };
 use futures::{Stream, TryStreamExt};
 use reqwest::{Client, RequestBuilder, Response};
@@ -32,6 +32,9 @@ pub(crate) enum CallError {
     /// An answer that does not fit the question.
     #[error("the control plane's answer does not fit the question: {0}")]
     Shape(&'static str),
+    /// The edge's lease is over, and the tenant wants nothing from it then.
+    #[error("the lease is over and the tenant's outage mode is fail-closed, or his grace has passed")]
+    Detached,
 }
 
 /// The control plane, as an edge sees it.
@@ -51,13 +54,18 @@ impl ControlPlane {
         Ok(Self { client: OnceLock::new(), base: config.edge_url.clone(), authorization, timeout: config.timeout })
     }
 
+    /// How an edge proves itself.
+    pub(crate) fn authorization(&self) -> http::HeaderValue {
+        self.authorization.clone()
+    }
+
     /// Asks for facts: one answer per key, in their order.
-    pub(crate) async fn read(&self, keys: Vec<KnownKey>) -> Result<Vec<Answer>, CallError> {
+    pub(crate) async fn read(&self, keys: Vec<KnownKey>) -> Result<ReadReply, CallError> {
         let asked = keys.len();
         let call = self.post(READ_PATH)?.json(&ReadRequest { keys }).timeout(self.timeout);
         let reply: ReadReply = successful(call.send().await?)?.json().await?;
         match reply.answers.len() == asked {
-            true => Ok(reply.answers),
+            true => Ok(reply),
             false => Err(CallError::Shape("the number of answers is not that of the keys")),
         }
     }

@@ -1,4 +1,4 @@
-//! A control plane in memory: the read API, dists, install reports and a public API that tells what reached it.
+//! A control plane in memory: the read API, dists, the link, install reports and a public API that tells what reached it.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -13,6 +13,8 @@ use axum::{Json, Router};
 use cargoman_edge_protocol::{Answer, Entry, InstallReport, Key, ReadReply, ReadRequest, Revision};
 use tokio::sync::Notify;
 
+use super::fake_link::FakeLink;
+
 #[derive(Default)]
 pub(crate) struct Fake {
     pub(crate) facts: Mutex<HashMap<Key, (Revision, Entry)>>,
@@ -24,6 +26,7 @@ pub(crate) struct Fake {
     pub(crate) found: AtomicUsize,
     pub(crate) fills: AtomicUsize,
     pub(crate) credential: String,
+    pub(crate) link: FakeLink,
 }
 
 impl Fake {
@@ -31,11 +34,14 @@ impl Fake {
     pub(crate) fn put(&self, key: Key, entry: Entry) {
         let mut facts = self.facts.lock().unwrap();
         let revision = facts.get(&key).map_or(1, |(revision, _)| revision.0 + 1);
-        facts.insert(key, (Revision(revision), entry));
+        facts.insert(key.clone(), (Revision(revision), entry));
+        drop(facts);
+        self.link.changed(&key, false);
     }
 
     pub(crate) fn remove(&self, key: &Key) {
         self.facts.lock().unwrap().remove(key);
+        self.link.changed(key, true);
     }
 
     fn answer(&self, request: &ReadRequest) -> Vec<Answer> {
@@ -51,7 +57,7 @@ impl Fake {
         request.keys.iter().map(answer).collect()
     }
 
-    fn knows(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn knows(&self, headers: &HeaderMap) -> bool {
         headers
             .get("authorization")
             .is_some_and(|value| value.as_bytes() == format!("Bearer {}", self.credential).as_bytes())
@@ -69,6 +75,7 @@ pub(crate) fn serve(fake: &Arc<Fake>) -> (SocketAddr, SocketAddr) {
                 .route(cargoman_edge_protocol::READ_PATH, post(read))
                 .route("/edge/v1/dists/{tenant}/{sha256}", get(dist))
                 .route(cargoman_edge_protocol::INSTALLS_PATH, post(installs))
+                .route(cargoman_edge_protocol::link::LINK_PATH, get(super::fake_link::link))
                 .with_state(fake);
             let public_api = Router::new().fallback(echo);
             let edge = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -89,7 +96,10 @@ async fn read(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(request): 
     if !fake.knows(&headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    Json(ReadReply { answers: fake.answer(&request), as_of: None }).into_response()
+    let as_of = fake.link.as_of();
+    let answers = fake.answer(&request);
+    fake.link.hold_fills(request.keys.len()).await;
+    Json(ReadReply { answers, as_of }).into_response()
 }
 
 async fn dist(

@@ -162,6 +162,7 @@ impl Up<'_> {
         let listen = self.arguments.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
         set("edge", "listen", vec![listen.to_string()].into(), self.arguments.listen.is_none());
         set("cache", "directory", self.data.join("edge").to_string_lossy().into_owned().into(), true);
+        set("edge", "state_directory", self.data.join("edge-state").to_string_lossy().into_owned().into(), true);
         set("control_plane", "edge_url", format!("http://{}", addresses.edge).into(), false);
         set("control_plane", "public_url", format!("http://{}", addresses.public).into(), false);
         // What ties the two parts together is ours to say; the rest of the environment holds.
@@ -196,10 +197,11 @@ impl Up<'_> {
             .name("signals".to_owned())
             .spawn(move || announce::until_stopped(&announcement, &stop, stopped))
             .map_err(Failure::failed)?;
-        edge.run(self.stop.subscribe());
+        let served = edge.run(self.stop.subscribe()).map_err(Failure::failed);
         // However the edge ended, everything ends with it.
         self.stop.send_replace(true);
-        watcher.join().map_err(|_| Failure::failed("the thread for signals panicked"))?
+        watcher.join().map_err(|_| Failure::failed("the thread for signals panicked"))??;
+        served
     }
 }
 
