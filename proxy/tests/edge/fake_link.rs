@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use cargoman_edge_protocol::link::session::{Demand, Session, admission};
 use cargoman_edge_protocol::link::{Closing, Event, FromControlPlane, Position};
 use cargoman_edge_protocol::{AsOf, Change, Key};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::fake::Fake;
@@ -31,7 +31,7 @@ pub(crate) struct FakeLink {
     pub(crate) handed_over: Mutex<Vec<cargoman_credential::Digest>>,
     pub(crate) fenced: AtomicBool,
     /// Ends every stream.
-    pub(crate) cut: Notify,
+    pub(crate) cut: watch::Sender<u64>,
     /// Fills wait here while it says true.
     pub(crate) holding: watch::Sender<bool>,
     pub(crate) held: AtomicUsize,
@@ -52,7 +52,7 @@ impl Default for FakeLink {
             resumed: AtomicUsize::new(0),
             handed_over: Mutex::default(),
             fenced: AtomicBool::new(false),
-            cut: Notify::new(),
+            cut: watch::channel(0).0,
             holding: watch::channel(false).0,
             held: AtomicUsize::new(0),
         }
@@ -71,6 +71,11 @@ impl FakeLink {
             self.held.fetch_add(1, Ordering::SeqCst);
             self.holding.subscribe().wait_for(|holding| !holding).await.unwrap();
         }
+    }
+
+    /// Ends every stream, now and surely.
+    pub(crate) fn cut(&self) {
+        self.cut.send_modify(|count| *count += 1);
     }
 
     /// A fact changed: an event for every edge.
@@ -158,7 +163,7 @@ pub(crate) async fn link(State(fake): State<Arc<Fake>>, headers: HeaderMap, upgr
 
 async fn serve(link: &FakeLink, mut socket: WebSocket) -> Option<()> {
     let mut session = Session::default();
-    let mut head = link.head.subscribe();
+    let (mut head, mut cut) = (link.head.subscribe(), link.cut.subscribe());
     if link.fenced.load(Ordering::SeqCst) {
         let closing = FromControlPlane::Closing { reason: Closing::Fenced };
         socket.send(Message::Text(closing.write().into())).await.ok()?;
@@ -166,7 +171,7 @@ async fn serve(link: &FakeLink, mut socket: WebSocket) -> Option<()> {
     }
     loop {
         let messages = tokio::select! {
-            () = link.cut.notified() => return Some(()),
+            _ = cut.changed() => return Some(()),
             frame = socket.recv() => match frame?.ok()? {
                 Message::Text(text) => {
                     let demand = session.receive(&text).ok()?;
