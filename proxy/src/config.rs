@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cargoman_credential::{Kind, Secret};
@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use toml::{Table, Value};
 use url::Url;
 
+use crate::join::{self, Joining};
 use crate::settings::{self, Section};
 
 /// Sections of an edge's configuration; those of the control plane have other names, so that one file may hold both.
@@ -170,6 +171,30 @@ impl EdgeConfig {
         }
     }
 
+    /// What the edge still has to join with: a join token is configured, and there is no credential yet. What is wrong with the
+    /// rest of the configuration is said when it is read as a whole.
+    pub(crate) fn joining(text: &str, variables: impl IntoIterator<Item = (String, String)>) -> Option<Joining> {
+        let mut root: Table = toml::from_str(text).ok()?;
+        settings::overlay(&mut root, &SECTIONS, variables);
+        let mut problems = Vec::new();
+        let mut edge = Section::take(&mut root, "edge", &mut problems);
+        let name = edge.read("name", settings::text).unwrap_or_else(default_name);
+        let state_directory = edge.read("state_directory", settings::path).unwrap_or_else(|| "edge-state".into());
+        let mut section = Section::take(&mut root, "control_plane", &mut problems);
+        let has_one = section.read("credential", settings::text).is_some()
+            || section.read("credential_file", settings::path).is_some()
+            || state_directory.join(join::CREDENTIAL).exists();
+        if has_one {
+            return None;
+        }
+        let by_file =
+            section.read("join_token_file", settings::path).and_then(|path| std::fs::read_to_string(path).ok());
+        let token = section.read("join_token", settings::text).or(by_file)?;
+        let address = section.read("edge_url", settings::origin)?;
+        let token = join::parse_token(&token).ok()?;
+        Some(Joining { name, token, addresses: vec![address], state_directory })
+    }
+
     /// Takes the edge's sections out of a file that may hold others' too. None only where `problems` grew.
     pub fn take(
         root: &mut Table,
@@ -200,7 +225,7 @@ impl EdgeConfig {
         let longest_grace = edge.read("longest_grace_seconds", settings::seconds);
         edge.finish();
 
-        let control_plane = take_control_plane(root, problems);
+        let control_plane = take_control_plane(root, &state_directory, problems);
 
         let mut cache = Section::take(root, "cache", problems);
         let directory = cache.read("directory", settings::path).unwrap_or_else(|| PathBuf::from("edge-cache"));
@@ -253,8 +278,11 @@ fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-fn take_control_plane(root: &mut Table, problems: &mut Vec<String>) -> Option<ControlPlane> {
+fn take_control_plane(root: &mut Table, state: &Path, problems: &mut Vec<String>) -> Option<ControlPlane> {
     let mut section = Section::take(root, "control_plane", problems);
+    // Used up by then: see `joining`.
+    section.read("join_token_file", settings::path);
+    section.read("join_token", settings::text);
     let edge_url = section.require("edge_url", settings::origin);
     let public_url = section.require("public_url", settings::origin);
     let timeout = section.read("timeout_seconds", settings::seconds).unwrap_or(Duration::from_secs(3));
@@ -263,10 +291,14 @@ fn take_control_plane(root: &mut Table, problems: &mut Vec<String>) -> Option<Co
         let path = settings::path(value)?;
         std::fs::read_to_string(&path).map_err(|error| format!("cannot be read from {}: {error}", path.display()))
     });
-    let credential = match by_variable.or(by_file) {
+    let by_joining = || std::fs::read_to_string(state.join(join::CREDENTIAL)).ok();
+    let credential = match by_variable.or(by_file).or_else(by_joining) {
         Some(text) => EdgeCredential::parse(&text).map_err(|wrong| section.problem("credential", &wrong)).ok(),
         None => {
-            section.problem("credential_file", "is missing: name the file that holds this edge's credential");
+            section.problem(
+                "credential_file",
+                "is missing: name the file that holds this edge's credential, or a join_token_file to get one with",
+            );
             None
         }
     };

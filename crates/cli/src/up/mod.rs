@@ -150,6 +150,11 @@ impl Up<'_> {
         control_plane.join().and(served)
     }
 
+    fn edge_is_named(&self) -> bool {
+        let in_file = self.layers.edge.get("edge").is_some_and(|section| section.get("name").is_some());
+        in_file || self.layers.edge_variables.iter().any(|(name, _)| name == "CARGOMAN_EDGE__NAME")
+    }
+
     fn edge(&self, addresses: control_plane::Addresses, credential: &Secret) -> Result<Edge, Failure> {
         let mut table = self.layers.edge.clone();
         let mut set = |section: &str, key: &str, value: toml::Value, only_if_missing: bool| {
@@ -170,7 +175,12 @@ impl Up<'_> {
         let others = self.layers.edge_variables.iter();
         let others = others.filter(|(name, _)| !name.starts_with("CARGOMAN_CONTROL_PLANE__"));
         let variables = others.cloned().chain([secret]);
-        let config = EdgeConfig::from_toml_and_variables(&table.to_string(), variables).map_err(Failure::usage)?;
+        let mut config = EdgeConfig::from_toml_and_variables(&table.to_string(), variables).map_err(Failure::usage)?;
+        // Whatever could revoke something stops along with it, so its saved state stays good.
+        config.leave_at_stop = false;
+        if !self.edge_is_named() {
+            config.name = "up".to_owned();
+        }
         Edge::new(config).map_err(Failure::failed)
     }
 
