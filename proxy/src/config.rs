@@ -48,10 +48,10 @@ pub struct EdgeConfig {
 /// Where the control plane is, and how the edge proves itself to it.
 #[derive(Debug, Clone)]
 pub struct ControlPlane {
-    /// Its edge API.
-    pub edge_url: Url,
-    /// Its public API, for what is passed through.
-    pub public_url: Url,
+    /// Edge APIs of its instances, at least one.
+    pub edge_urls: Vec<Url>,
+    /// Public APIs of its instances, for what is passed through; at least one.
+    pub public_urls: Vec<Url>,
     /// This edge's credential.
     pub credential: EdgeCredential,
     /// How long one read may take.
@@ -190,9 +190,9 @@ impl EdgeConfig {
         let by_file =
             section.read("join_token_file", settings::path).and_then(|path| std::fs::read_to_string(path).ok());
         let token = section.read("join_token", settings::text).or(by_file)?;
-        let address = section.read("edge_url", settings::origin)?;
+        let addresses = origins(&mut section, "edge_url", "edge_urls")?;
         let token = join::parse_token(&token).ok()?;
-        Some(Joining { name, token, addresses: vec![address], state_directory })
+        Some(Joining { name, token, addresses, state_directory })
     }
 
     /// Takes the edge's sections out of a file that may hold others' too. None only where `problems` grew.
@@ -283,8 +283,8 @@ fn take_control_plane(root: &mut Table, state: &Path, problems: &mut Vec<String>
     // Used up by then: see `joining`.
     section.read("join_token_file", settings::path);
     section.read("join_token", settings::text);
-    let edge_url = section.require("edge_url", settings::origin);
-    let public_url = section.require("public_url", settings::origin);
+    let edge_urls = origins(&mut section, "edge_url", "edge_urls");
+    let public_urls = origins(&mut section, "public_url", "public_urls");
     let timeout = section.read("timeout_seconds", settings::seconds).unwrap_or(Duration::from_secs(3));
     let by_variable = section.read("credential", settings::text);
     let by_file = section.read("credential_file", |value| {
@@ -303,7 +303,25 @@ fn take_control_plane(root: &mut Table, state: &Path, problems: &mut Vec<String>
         }
     };
     section.finish();
-    Some(ControlPlane { edge_url: edge_url?, public_url: public_url?, credential: credential?, timeout })
+    Some(ControlPlane { edge_urls: edge_urls?, public_urls: public_urls?, credential: credential?, timeout })
+}
+
+/// One address under `one`, or the addresses of several instances under `several`.
+fn origins(section: &mut Section<'_>, one: &str, several: &str) -> Option<Vec<Url>> {
+    let list = section.read(several, |value| {
+        let values = value.as_array().filter(|values| !values.is_empty());
+        let values = values.ok_or_else(|| "must be a list of addresses".to_owned())?;
+        values.iter().map(settings::origin).collect::<Result<Vec<_>, _>>()
+    });
+    match list {
+        Some(list) => {
+            if section.read(one, settings::origin).is_some() {
+                section.problem(one, &format!("and {several} are both given: remove one"));
+            }
+            Some(list)
+        }
+        None => section.require(one, settings::origin).map(|url| vec![url]),
+    }
 }
 
 fn take_plugins(root: &mut Table, problems: &mut Vec<String>) -> Vec<PluginEntry> {

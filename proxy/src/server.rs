@@ -108,11 +108,8 @@ impl Edge {
             .map_err(|error| StartError::Cache { directory: cache.directory.display().to_string(), error })?;
         let state = StateFolder::open(&config.state_directory)
             .map_err(|error| StartError::State { directory: config.state_directory.display().to_string(), error })?;
-        let connector = Connector::new(
-            vec![config.control_plane.edge_url.clone()],
-            control_plane.authorization(),
-            tls::client_config(),
-        );
+        let connector =
+            Connector::new(config.control_plane.edge_urls.clone(), control_plane.authorization(), tls::client_config());
         let (link, reading) = Link::new(&config, state, Arc::clone(&control_plane), connector, chrono::Utc::now);
         let (installs, reports) = installs();
         let counters = Arc::new(Counters::default());
@@ -266,8 +263,8 @@ mod tests {
     fn lonely_edge(directory: &tempfile::TempDir) -> Edge {
         let credential = Secret::generate(Kind::Edge, &ring::rand::SystemRandom::new()).unwrap();
         let control_plane = ControlPlaneConfig {
-            edge_url: "http://127.0.0.1:9".parse().unwrap(),
-            public_url: "http://127.0.0.1:9".parse().unwrap(),
+            edge_urls: vec!["http://127.0.0.1:9".parse().unwrap()],
+            public_urls: vec!["http://127.0.0.1:9".parse().unwrap()],
             credential: EdgeCredential::parse(credential.expose()).unwrap(),
             timeout: Duration::from_secs(3),
         };

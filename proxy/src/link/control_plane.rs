@@ -1,7 +1,8 @@
 //! The client of the control plane's edge API. It knows paths and shapes; what an answer means is decided elsewhere.
 
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cargoman_credential::Digest;
@@ -26,6 +27,9 @@ pub(crate) enum CallError {
     /// No answer, or none in time.
     #[error("no answer from the control plane: {0}")]
     Transport(#[from] reqwest::Error),
+    /// No answer in time.
+    #[error("no answer from the control plane in time")]
+    Late,
     /// An answer other than the protocol's.
     #[error("the control plane answered {0}")]
     Status(reqwest::StatusCode),
@@ -41,7 +45,9 @@ pub(crate) enum CallError {
 pub(crate) struct ControlPlane {
     /// Made by the first call, so inside the runtime that serves.
     client: OnceLock<Client>,
-    base: Url,
+    bases: Vec<Url>,
+    /// The instance that answered last.
+    preferred: AtomicUsize,
     authorization: http::HeaderValue,
     timeout: Duration,
 }
@@ -51,7 +57,13 @@ impl ControlPlane {
     pub(crate) fn new(config: &config::ControlPlane) -> Result<Self, http::header::InvalidHeaderValue> {
         let mut authorization = http::HeaderValue::try_from(format!("Bearer {}", config.credential.expose()))?;
         authorization.set_sensitive(true);
-        Ok(Self { client: OnceLock::new(), base: config.edge_url.clone(), authorization, timeout: config.timeout })
+        Ok(Self {
+            client: OnceLock::new(),
+            bases: config.edge_urls.clone(),
+            preferred: AtomicUsize::new(0),
+            authorization,
+            timeout: config.timeout,
+        })
     }
 
     /// How an edge proves itself.
@@ -62,8 +74,10 @@ impl ControlPlane {
     /// Asks for facts: one answer per key, in their order.
     pub(crate) async fn read(&self, keys: Vec<KnownKey>) -> Result<ReadReply, CallError> {
         let asked = keys.len();
-        let call = self.post(READ_PATH)?.json(&ReadRequest { keys }).timeout(self.timeout);
-        let reply: ReadReply = successful(call.send().await?)?.json().await?;
+        let request = ReadRequest { keys };
+        let answer = self.call(|client, base| client.post(at(base, READ_PATH)).json(&request)).await?;
+        let reply: ReadReply =
+            tokio::time::timeout(self.timeout, answer.json()).await.map_err(|_| CallError::Late)??;
         match reply.answers.len() == asked {
             true => Ok(reply),
             false => Err(CallError::Shape("the number of answers is not that of the keys")),
@@ -76,27 +90,41 @@ impl ControlPlane {
         tenant: TenantId,
         sha256: &Digest,
     ) -> Result<impl Stream<Item = Result<Bytes, CallError>> + Send + Unpin + use<>, CallError> {
-        let address = self.address(&format!("{DISTS_PATH}/{tenant}/{sha256}"));
-        let call = self.client()?.get(address).header(http::header::AUTHORIZATION, self.authorization.clone());
-        let answer = tokio::time::timeout(self.timeout, call.send())
-            .await
-            .map_err(|_| CallError::Shape("no header in time"))??;
-        Ok(successful(answer)?.bytes_stream().map_err(CallError::Transport))
+        let path = format!("{DISTS_PATH}/{tenant}/{sha256}");
+        let answer = self.call(|client, base| client.get(at(base, &path))).await?;
+        Ok(answer.bytes_stream().map_err(CallError::Transport))
     }
 
     /// Hands in what was installed.
     pub(crate) async fn report(&self, report: &InstallReport) -> Result<(), CallError> {
-        successful(self.post(INSTALLS_PATH)?.json(report).timeout(self.timeout).send().await?).map(|_| ())
+        self.call(|client, base| client.post(at(base, INSTALLS_PATH)).json(report)).await.map(|_| ())
     }
 
-    fn post(&self, path: &str) -> Result<RequestBuilder, CallError> {
-        Ok(self.client()?.post(self.address(path)).header(http::header::AUTHORIZATION, self.authorization.clone()))
-    }
-
-    fn address(&self, path: &str) -> Url {
-        let mut address = self.base.clone();
-        address.set_path(path);
-        address
+    /// Asks the instance that answered last, and the others after it when it does not answer. All of it within the time of one
+    /// call, and only for calls that do no harm when they arrive twice.
+    async fn call(&self, request: impl Fn(&Client, &Url) -> RequestBuilder) -> Result<Response, CallError> {
+        let client = self.client()?;
+        let until = Instant::now() + self.timeout;
+        let preferred = self.preferred.load(Ordering::Relaxed);
+        let mut last = CallError::Late;
+        for attempt in 0..self.bases.len() {
+            let number = (preferred + attempt) % self.bases.len();
+            let Some(base) = self.bases.get(number) else { continue };
+            let left = until.saturating_duration_since(Instant::now());
+            // The last one gets all the time there is.
+            let share = left / u32::try_from(self.bases.len() - attempt).unwrap_or(1);
+            let call = request(client, base).header(http::header::AUTHORIZATION, self.authorization.clone());
+            match tokio::time::timeout(share, call.send()).await {
+                Ok(Ok(answer)) if answer.status() != reqwest::StatusCode::SERVICE_UNAVAILABLE => {
+                    self.preferred.store(number, Ordering::Relaxed);
+                    return successful(answer);
+                }
+                Ok(Ok(answer)) => last = CallError::Status(answer.status()),
+                Ok(Err(error)) => last = error.into(),
+                Err(_) => last = CallError::Late,
+            }
+        }
+        Err(last)
     }
 
     fn client(&self) -> Result<&Client, CallError> {
@@ -113,6 +141,12 @@ impl ControlPlane {
             .build()?;
         Ok(self.client.get_or_init(|| built))
     }
+}
+
+fn at(base: &Url, path: &str) -> Url {
+    let mut address = base.clone();
+    address.set_path(path);
+    address
 }
 
 fn successful(answer: Response) -> Result<Response, CallError> {
