@@ -11,7 +11,7 @@ mod demo;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use cargoman_control_plane::config::Config;
+use cargoman_control_plane::config::{Config, LinkConfig};
 use cargoman_control_plane::server::Start;
 use cargoman_control_plane::state::Secrets;
 use cargoman_credential::{Kind, Secret};
@@ -128,10 +128,16 @@ impl Up<'_> {
     /// Runs everything until a signal, or until a part ends.
     fn serve(&self, config: Config, database: &database::Opened) -> Result<(), Failure> {
         let credential = credentials::generate(Kind::Edge)?;
+        let mut config = config;
+        if database.is_private() {
+            // The edge lives and dies with this process: an hour without its own database is no reason to answer nobody.
+            config.link.grace_hours.get_or_insert(LinkConfig::ENDLESS_HOURS);
+        }
         let start = Start {
             config,
             database: database.options.clone(),
             migrate: database.migrate.clone(),
+            listen: database.listen.clone(),
             git_worker: git_worker()?,
             secrets: Secrets { admin: self.admin.digest(), edge: credential.digest() },
             alone: database.is_private(),
