@@ -26,6 +26,10 @@ pub struct EdgeConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// How long requests in flight may go on after the signal to stop.
     pub drain: Duration,
+    /// What the edge keeps between its runs; one process at a time.
+    pub state_directory: PathBuf,
+    /// Bytes of disk for uses that the control plane has not counted yet.
+    pub spool_bytes: u64,
     /// The control plane.
     pub control_plane: ControlPlane,
     /// What is kept.
@@ -117,7 +121,7 @@ pub struct PluginEntry {
 pub struct ConfigError(pub Vec<String>);
 
 impl EdgeConfig {
-    /// A configuration with every default, for a program that embeds an edge.
+    /// A configuration with every default, for a program that embeds an edge: its cache in `directory`, its state beside that.
     #[must_use]
     pub fn new(listen: Vec<SocketAddr>, control_plane: ControlPlane, directory: PathBuf) -> Self {
         Self {
@@ -125,6 +129,8 @@ impl EdgeConfig {
             threads: default_threads(),
             trusted_proxies: Vec::new(),
             drain: Duration::from_secs(5),
+            state_directory: directory.with_file_name("edge-state"),
+            spool_bytes: 1 << 30,
             control_plane,
             cache: Cache { directory, metadata_bytes: 256 << 20, dist_bytes: 10 << 30 },
             limits: Limits { connections: 10_000, keep_alive: Duration::from_secs(75), stall: Duration::from_secs(30) },
@@ -183,6 +189,8 @@ impl EdgeConfig {
         let threads = edge.read("threads", settings::number(1)).and_then(|threads| usize::try_from(threads).ok());
         let trusted_proxies = edge.list("trusted_proxies", "network such as 10.0.0.0/8").unwrap_or_default();
         let drain = edge.read("drain_seconds", settings::seconds);
+        let state_directory = edge.read("state_directory", settings::path);
+        let spool_bytes = edge.read("spool_bytes", settings::bytes);
         edge.finish();
 
         let control_plane = take_control_plane(root, problems);
@@ -204,6 +212,8 @@ impl EdgeConfig {
             threads: threads.unwrap_or(defaults.threads),
             trusted_proxies,
             drain: drain.unwrap_or(defaults.drain),
+            state_directory: state_directory.unwrap_or(defaults.state_directory),
+            spool_bytes: spool_bytes.unwrap_or(defaults.spool_bytes),
             cache: Cache {
                 metadata_bytes: metadata_bytes.unwrap_or(defaults.cache.metadata_bytes),
                 dist_bytes: dist_bytes.unwrap_or(defaults.cache.dist_bytes),

@@ -6,16 +6,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use cargoman_credential::Digest;
 use cargoman_edge_protocol::{
-    Answer, DISTS_PATH, INSTALLS_PATH, InstallReport, KnownKey, READ_PATH, ReadReply, ReadRequest, TenantId,
+    Answer, DISTS_PATH, KnownKey, READ_PATH, ReadReply, ReadRequest, TenantId, USAGE_PATH,
 };
 use futures::{Stream, TryStreamExt};
 use reqwest::{Client, RequestBuilder, Response};
 use url::Url;
 
+use super::spool::Batch;
 use crate::config;
 
 /// Longest silence between two parts of an archive.
 const DIST_SILENCE: Duration = Duration::from_secs(15);
+
+/// How long a batch of uses may take; nobody waits for it.
+const USAGE_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Most keys of one read; the protocol allows 500, packages may be large.
 pub(crate) const MOST_KEYS: usize = 200;
@@ -76,9 +80,9 @@ impl ControlPlane {
         Ok(successful(answer)?.bytes_stream().map_err(CallError::Transport))
     }
 
-    /// Hands in what was installed.
-    pub(crate) async fn report(&self, report: &InstallReport) -> Result<(), CallError> {
-        successful(self.post(INSTALLS_PATH)?.json(report).timeout(self.timeout).send().await?).map(|_| ())
+    /// Hands in what was used; done once it is counted there.
+    pub(crate) async fn hand_in(&self, batch: &Batch) -> Result<(), CallError> {
+        successful(self.post(USAGE_PATH)?.json(batch).timeout(USAGE_PATIENCE).send().await?).map(|_| ())
     }
 
     fn post(&self, path: &str) -> Result<RequestBuilder, CallError> {
