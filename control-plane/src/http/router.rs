@@ -11,8 +11,8 @@ use crate::error::ApiError;
 use crate::http::fields::MOST_BODY;
 use crate::http::operator::Caller;
 use crate::http::rest::{
-    collections, credentials, customers, deletions, explain, me, packages, preview, settings, stats, sync, tasks, tenants,
-    vendors,
+    collections, credentials, customers, deletions, explain, me, packages, preview, settings, stats, sync, tasks,
+    tenants, vendors,
 };
 use crate::http::{edge, idempotency, request_id};
 use crate::state::State;

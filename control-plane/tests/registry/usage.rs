@@ -211,7 +211,8 @@ async fn malformed_batches_are_refused() {
 async fn clocks_that_are_wrong() {
     let world = World::new().await;
     let now = Utc::now();
-    let times = [DateTime::<Utc>::MIN_UTC, now - TimeDelta::days(900), now + TimeDelta::days(9), DateTime::<Utc>::MAX_UTC];
+    let times =
+        [DateTime::<Utc>::MIN_UTC, now - TimeDelta::days(900), now + TimeDelta::days(9), DateTime::<Utc>::MAX_UTC];
     let events = times.map(|at| UsageEvent::Download(Download { bytes: u64::MAX, ..world.download("1.0.0.0", at) }));
     send(&world.registry, &batch(events.to_vec())).await.status(204);
     let days = world.registry.sql("select day - current_date, downloads from download_count order by 1");
@@ -230,7 +231,10 @@ async fn tokens_say_when_and_from_where() {
     for (events, expected) in [
         (vec![download], "192.0.2.7"),
         // The last of one batch, in whatever order; an earlier one changes nothing.
-        (vec![used(now - hour * 2, Some("2001:db8::1")), used(now - hour * 2 - second, Some("192.0.2.8"))], "2001:db8::1"),
+        (
+            vec![used(now - hour * 2, Some("2001:db8::1")), used(now - hour * 2 - second, Some("192.0.2.8"))],
+            "2001:db8::1",
+        ),
         (vec![used(now - hour * 3, Some("192.0.2.9"))], "2001:db8::1"),
         (vec![used(now - hour, None)], "2001:db8::1"),
         (vec![used(now - second, Some("192.0.2.10"))], "192.0.2.10"),

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cargoman_credential::Digest;
-use cargoman_edge_protocol::{
-    Answer, DISTS_PATH, KnownKey, READ_PATH, ReadReply, ReadRequest, TenantId, USAGE_PATH,
-};
+use cargoman_edge_protocol::{Answer, DISTS_PATH, KnownKey, READ_PATH, ReadReply, ReadRequest, TenantId, USAGE_PATH};
 use futures::{Stream, TryStreamExt};
 use reqwest::{Client, RequestBuilder, Response};
 use url::Url;

@@ -40,7 +40,8 @@ impl StateFolder {
         // It will hold who downloaded what: nobody else's to read.
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fail)?;
         let mut options = OpenOptions::new();
-        let lock = options.write(true).create(true).truncate(false).mode(0o600).open(path.join("lock")).map_err(fail)?;
+        let lock =
+            options.write(true).create(true).truncate(false).mode(0o600).open(path.join("lock")).map_err(fail)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(OpenStateError::Taken(path.to_owned())),

@@ -76,7 +76,8 @@ impl Meter<'_> {
 
     /// In one line.
     fn user_agent(&self) -> String {
-        let agent = self.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let agent =
+            self.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         agent.chars().filter(|c| !c.is_control()).take(LONGEST_AGENT).collect()
     }
 }

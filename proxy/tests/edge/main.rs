@@ -14,5 +14,6 @@ mod passing;
 mod process;
 mod refusals;
 mod tokens;
+mod usage;
 mod vendors;
 mod world;

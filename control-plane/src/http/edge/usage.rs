@@ -15,11 +15,7 @@ use crate::store::StoreError;
 const MOST_EVENTS: usize = 10 * MOST_USAGE_EVENTS;
 
 /// 204 says that it is counted, now or before. A refusal says that it never will be: the edge puts it aside.
-pub(crate) async fn receive(
-    FromState(state): FromState<State>,
-    _: Edge,
-    body: Bytes,
-) -> Result<StatusCode, ApiError> {
+pub(crate) async fn receive(FromState(state): FromState<State>, _: Edge, body: Bytes) -> Result<StatusCode, ApiError> {
     let batch: Batch = serde_json::from_slice(&body).map_err(|error| ApiError::field("batch", error))?;
     if batch.events.len() > MOST_EVENTS {
         return Err(ApiError::field("events", format!("at most {MOST_EVENTS}")));

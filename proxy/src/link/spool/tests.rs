@@ -174,7 +174,9 @@ enum Step {
     Send,
     PutAside,
     /// A kill, perhaps in the middle of a line.
-    Kill { torn: bool },
+    Kill {
+        torn: bool,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
