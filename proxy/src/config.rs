@@ -29,8 +29,10 @@ pub struct EdgeConfig {
     pub drain: Duration,
     /// What people call this edge.
     pub name: String,
-    /// Where it keeps what must outlive it.
+    /// What the edge keeps between its runs; one process at a time.
     pub state_directory: PathBuf,
+    /// Bytes of disk for uses that the control plane has not counted yet.
+    pub spool_bytes: u64,
     /// How long it may serve after its lease, whatever the control plane grants.
     pub longest_grace: Duration,
     /// Whether it gives up its membership when it stops. Not in a program that stops the control plane along with it.
@@ -126,7 +128,7 @@ pub struct PluginEntry {
 pub struct ConfigError(pub Vec<String>);
 
 impl EdgeConfig {
-    /// A configuration with every default, for a program that embeds an edge.
+    /// A configuration with every default, for a program that embeds an edge: its cache in `directory`, its state beside that.
     #[must_use]
     pub fn new(listen: Vec<SocketAddr>, control_plane: ControlPlane, directory: PathBuf) -> Self {
         Self {
@@ -135,7 +137,8 @@ impl EdgeConfig {
             trusted_proxies: Vec::new(),
             drain: Duration::from_secs(5),
             name: default_name(),
-            state_directory: directory.join("state"),
+            state_directory: beside(&directory),
+            spool_bytes: 1 << 30,
             longest_grace: LONGEST_GRACE,
             leave_at_stop: true,
             control_plane,
@@ -179,7 +182,10 @@ impl EdgeConfig {
         let mut problems = Vec::new();
         let mut edge = Section::take(&mut root, "edge", &mut problems);
         let name = edge.read("name", settings::text).unwrap_or_else(default_name);
-        let state_directory = edge.read("state_directory", settings::path).unwrap_or_else(|| "edge-state".into());
+        let state_directory = edge.read("state_directory", settings::path);
+        let mut cache = Section::take(&mut root, "cache", &mut problems);
+        let directory = cache.read("directory", settings::path).unwrap_or_else(|| PathBuf::from(CACHE_DIRECTORY));
+        let state_directory = state_directory.unwrap_or_else(|| beside(&directory));
         let mut section = Section::take(&mut root, "control_plane", &mut problems);
         let has_one = section.read("credential", settings::text).is_some()
             || section.read("credential_file", settings::path).is_some()
@@ -221,17 +227,19 @@ impl EdgeConfig {
         let trusted_proxies = edge.list("trusted_proxies", "network such as 10.0.0.0/8").unwrap_or_default();
         let drain = edge.read("drain_seconds", settings::seconds);
         let name = edge.read("name", settings::text).unwrap_or_else(default_name);
-        let state_directory = edge.read("state_directory", settings::path).unwrap_or_else(|| "edge-state".into());
+        let state_directory = edge.read("state_directory", settings::path);
+        let spool_bytes = edge.read("spool_bytes", settings::bytes);
         let longest_grace = edge.read("longest_grace_seconds", settings::seconds);
         edge.finish();
 
-        let control_plane = take_control_plane(root, &state_directory, problems);
-
         let mut cache = Section::take(root, "cache", problems);
-        let directory = cache.read("directory", settings::path).unwrap_or_else(|| PathBuf::from("edge-cache"));
+        let directory = cache.read("directory", settings::path).unwrap_or_else(|| PathBuf::from(CACHE_DIRECTORY));
         let metadata_bytes = cache.read("metadata_bytes", settings::bytes);
         let dist_bytes = cache.read("dist_bytes", settings::bytes);
         cache.finish();
+
+        let state_directory = state_directory.unwrap_or_else(|| beside(&directory));
+        let control_plane = take_control_plane(root, &state_directory, problems);
 
         let mut limits = Section::take(root, "limits", problems);
         let connections = limits.read("connections", settings::number(1)).and_then(|count| usize::try_from(count).ok());
@@ -246,6 +254,7 @@ impl EdgeConfig {
             drain: drain.unwrap_or(defaults.drain),
             name,
             state_directory,
+            spool_bytes: spool_bytes.unwrap_or(defaults.spool_bytes),
             longest_grace: longest_grace.unwrap_or(defaults.longest_grace),
             leave_at_stop: defaults.leave_at_stop,
             cache: Cache {
@@ -267,6 +276,14 @@ impl EdgeConfig {
 
 /// As long as the control plane grants: a hundred years are more.
 const LONGEST_GRACE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// Where dists lie unless the configuration says so.
+const CACHE_DIRECTORY: &str = "edge-cache";
+
+/// The state folder, unless the configuration names it.
+fn beside(cache: &Path) -> PathBuf {
+    cache.with_file_name("edge-state")
+}
 
 /// What the machine is called.
 fn default_name() -> String {

@@ -254,7 +254,9 @@ impl System {
                 name: row.name.unwrap_or_default(),
                 epoch: row.member_epoch.unwrap_or_default(),
                 acked: row.acked_seq.unwrap_or_default(),
-                lease: Duration::from_millis(row.lease_ms.and_then(|lease| u64::try_from(lease).ok()).unwrap_or_default()),
+                lease: Duration::from_millis(
+                    row.lease_ms.and_then(|lease| u64::try_from(lease).ok()).unwrap_or_default(),
+                ),
                 lease_ends_at,
                 stale_until,
             });

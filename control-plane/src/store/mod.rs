@@ -27,9 +27,11 @@ pub mod licence_facts;
 pub mod link;
 pub mod packages;
 pub mod publish;
+pub mod stats;
 pub mod tenants;
 pub mod token_uses;
 pub mod tokens;
+pub mod usage;
 pub mod vendors;
 pub mod versions;
 

@@ -36,7 +36,8 @@ impl EdgeProcess {
     /// A run with that state folder and what was saved in it.
     pub(crate) fn with(name: &str, state: Uuid, position: Option<Position>) -> Self {
         let incarnation = Uuid::now_v7();
-        let identity = Identity { name: name.to_owned(), state, incarnation, software: "cargoman-edge/test".to_owned() };
+        let identity =
+            Identity { name: name.to_owned(), state, incarnation, software: "cargoman-edge/test".to_owned() };
         Self { link: EdgeLink::new(identity, position), state, incarnation, revoked: None }
     }
 
@@ -45,7 +46,11 @@ impl EdgeProcess {
     }
 
     /// Opens a stream and says its hello.
-    pub(crate) async fn connect_as(mut self, address: SocketAddr, credential: &str) -> Result<LinkedEdge, tungstenite::Error> {
+    pub(crate) async fn connect_as(
+        mut self,
+        address: SocketAddr,
+        credential: &str,
+    ) -> Result<LinkedEdge, tungstenite::Error> {
         let mut request = format!("ws://{address}{LINK_PATH}").into_client_request()?;
         request.headers_mut().insert("authorization", format!("Bearer {credential}").parse().unwrap());
         let (socket, _) = connect_async(request).await?;
@@ -136,7 +141,11 @@ impl LinkedEdge {
         async move {
             let stepping = async {
                 while !holds(self) {
-                    assert!(self.step().await || holds(self), "{caller}: the stream ended ({:?}) before: {what}", self.closed);
+                    assert!(
+                        self.step().await || holds(self),
+                        "{caller}: the stream ended ({:?}) before: {what}",
+                        self.closed
+                    );
                 }
             };
             assert!(timeout(DEADLINE, stepping).await.is_ok(), "{caller}: not in time: {what}");

@@ -34,4 +34,5 @@ mod routes;
 mod row_level_security;
 mod secrets;
 mod serving;
+mod usage;
 mod zip;

@@ -10,12 +10,14 @@ mod message;
 mod package;
 mod read;
 mod tenant;
+mod usage;
 
 pub use change::Change;
 pub use message::{Message, Messages, ParseTemplateError, Template, Values};
 pub use package::{Abandoned, Dist, Package, PastReference, Version};
 pub use read::{Answer, AsOf, Directory, Entry, Key, KnownKey, ReadReply, ReadRequest, Revision};
 pub use tenant::{Host, Outage, OutageMode, Source, Tenant, TenantId, Vendor};
+pub use usage::{Batch, Download, Installed, MOST_USAGE_EVENTS, TokenUsed, USAGE_PATH, UsageEvent};
 
 pub use cargoman_licence::{Access, Collection, CollectionId};
 
@@ -25,7 +27,7 @@ pub const READ_PATH: &str = "/edge/v1/read";
 /// Path of a dist on the edge API (GET): `{DISTS_PATH}/{tenant id}/{sha256}` answers the archive's bytes.
 pub const DISTS_PATH: &str = "/edge/v1/dists";
 
-/// Path where an edge hands in what Composer reported as installed (POST, [`InstallReport`] → 204).
+/// Path where edges of the previous release hand in what Composer reported as installed (POST, [`InstallReport`] → 204).
 pub const INSTALLS_PATH: &str = "/edge/v1/installs";
 
 /// Path where a new edge trades its join token for a credential (POST, [`JoinRequest`] → [`JoinReply`]; 401 for a bad token).

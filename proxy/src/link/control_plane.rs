@@ -6,17 +6,19 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cargoman_credential::Digest;
-use cargoman_edge_protocol::{
-    DISTS_PATH, INSTALLS_PATH, InstallReport, KnownKey, READ_PATH, ReadReply, ReadRequest, TenantId,
-};
+use cargoman_edge_protocol::{DISTS_PATH, KnownKey, READ_PATH, ReadReply, ReadRequest, TenantId, USAGE_PATH};
 use futures::{Stream, TryStreamExt};
 use reqwest::{Client, RequestBuilder, Response};
 use url::Url;
 
+use super::spool::Batch;
 use crate::config;
 
 /// Longest silence between two parts of an archive.
 const DIST_SILENCE: Duration = Duration::from_secs(15);
+
+/// How long a batch of uses may take; nobody waits for it.
+const USAGE_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Most keys of one read; the protocol allows 500, packages may be large.
 pub(crate) const MOST_KEYS: usize = 200;
@@ -95,16 +97,24 @@ impl ControlPlane {
         Ok(answer.bytes_stream().map_err(CallError::Transport))
     }
 
-    /// Hands in what was installed.
-    pub(crate) async fn report(&self, report: &InstallReport) -> Result<(), CallError> {
-        self.call(|client, base| client.post(at(base, INSTALLS_PATH)).json(report)).await.map(|_| ())
+    /// Hands in what was used; done once it is counted there.
+    pub(crate) async fn hand_in(&self, batch: &Batch) -> Result<(), CallError> {
+        self.call_for(USAGE_PATIENCE, |client, base| client.post(at(base, USAGE_PATH)).json(batch)).await.map(|_| ())
     }
 
     /// Asks the instance that answered last, and the others after it when it does not answer. All of it within the time of one
     /// call, and only for calls that do no harm when they arrive twice.
     async fn call(&self, request: impl Fn(&Client, &Url) -> RequestBuilder) -> Result<Response, CallError> {
+        self.call_for(self.timeout, request).await
+    }
+
+    async fn call_for(
+        &self,
+        patience: Duration,
+        request: impl Fn(&Client, &Url) -> RequestBuilder,
+    ) -> Result<Response, CallError> {
         let client = self.client()?;
-        let until = Instant::now() + self.timeout;
+        let until = Instant::now() + patience;
         let preferred = self.preferred.load(Ordering::Relaxed);
         let mut last = CallError::Late;
         for attempt in 0..self.bases.len() {

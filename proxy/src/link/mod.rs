@@ -2,15 +2,17 @@
 
 pub(crate) mod control_plane;
 mod effects;
-pub(crate) mod installs;
 pub(crate) mod lease;
 pub(crate) mod reading;
 mod revoked;
 pub(crate) mod saved;
 pub(crate) mod socket;
-pub(crate) mod state_folder;
+pub(crate) mod spool;
+pub(crate) mod state;
 mod stream;
 pub(crate) mod tls;
+pub(crate) mod token_uses;
+pub(crate) mod usage;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +29,7 @@ use self::reading::Reading;
 use self::revoked::Revoked;
 use self::saved::{Clocks, Saved};
 use self::socket::Connector;
-use self::state_folder::StateFolder;
+use self::state::StateFolder;
 use crate::cache::kept::Kept;
 use crate::cache::stamps::Stamps;
 use crate::config::EdgeConfig;

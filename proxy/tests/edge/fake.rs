@@ -1,8 +1,8 @@
-//! A control plane in memory: the read API, dists, the link, install reports and a public API that tells what reached it.
+//! A control plane in memory: the read API, dists, the link, usage and a public API that tells what reached it.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{Path, Request, State};
@@ -10,8 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use cargoman_edge_protocol::{Answer, Entry, InstallReport, Key, ReadReply, ReadRequest, Revision};
-use tokio::sync::Notify;
+use cargoman_edge_protocol::{Answer, Batch, Entry, Key, ReadReply, ReadRequest, Revision, UsageEvent};
 
 use super::fake_link::FakeLink;
 
@@ -19,8 +18,10 @@ use super::fake_link::FakeLink;
 pub(crate) struct Fake {
     pub(crate) facts: Mutex<HashMap<Key, (Revision, Entry)>>,
     pub(crate) dists: Mutex<HashMap<String, Vec<u8>>>,
-    pub(crate) reports: Mutex<Vec<InstallReport>>,
-    pub(crate) reported: Notify,
+    /// Every batch that came, counted or not.
+    pub(crate) batches: Mutex<Vec<Batch>>,
+    /// What batches are answered; 0 stands for 204.
+    pub(crate) usage_status: AtomicU16,
     pub(crate) down: AtomicBool,
     pub(crate) reads: AtomicUsize,
     pub(crate) found: AtomicUsize,
@@ -42,6 +43,13 @@ impl Fake {
     pub(crate) fn remove(&self, key: &Key) {
         self.facts.lock().unwrap().remove(key);
         self.link.changed(key, true);
+    }
+
+    /// All events that came, those of a batch that came twice once.
+    pub(crate) fn events(&self) -> Vec<UsageEvent> {
+        let batches = self.batches.lock().unwrap();
+        let first = |at: usize| batches.iter().position(|batch| batch.id == batches[at].id) == Some(at);
+        (0..batches.len()).filter(|at| first(*at)).flat_map(|at| batches[at].events.clone()).collect()
     }
 
     fn answer(&self, request: &ReadRequest) -> Vec<Answer> {
@@ -74,8 +82,8 @@ pub(crate) fn serve(fake: &Arc<Fake>) -> (SocketAddr, SocketAddr) {
             let edge_api = Router::new()
                 .route(cargoman_edge_protocol::READ_PATH, post(read))
                 .route("/edge/v1/dists/{tenant}/{sha256}", get(dist))
-                .route(cargoman_edge_protocol::INSTALLS_PATH, post(installs))
                 .route(cargoman_edge_protocol::link::LINK_PATH, get(super::fake_link::link))
+                .route(cargoman_edge_protocol::USAGE_PATH, post(usage))
                 .with_state(fake);
             let public_api = Router::new().fallback(echo);
             let edge = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -117,10 +125,15 @@ async fn dist(
     bytes.map_or_else(|| StatusCode::NOT_FOUND.into_response(), IntoResponse::into_response)
 }
 
-async fn installs(State(fake): State<Arc<Fake>>, Json(report): Json<InstallReport>) -> StatusCode {
-    fake.reports.lock().unwrap().push(report);
-    fake.reported.notify_waiters();
-    StatusCode::NO_CONTENT
+async fn usage(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(batch): Json<Batch>) -> StatusCode {
+    if !fake.knows(&headers) {
+        return StatusCode::UNAUTHORIZED;
+    }
+    fake.batches.lock().unwrap().push(batch);
+    match fake.usage_status.load(Ordering::SeqCst) {
+        0 => StatusCode::NO_CONTENT,
+        status => StatusCode::from_u16(status).unwrap(),
+    }
 }
 
 /// What reached the public API, one line per field, so that tests can look.

@@ -30,7 +30,9 @@ impl Linked {
     }
 
     fn on(fake: Arc<Fake>, folder: Arc<tempfile::TempDir>, secret: Secret) -> Self {
-        let world = World::linked(Arc::clone(&folder), Arc::clone(&fake), |_| {});
+        let world = World::linked(Arc::clone(&folder), Arc::clone(&fake), |config| {
+            config.state_directory = folder.path().join("state");
+        });
         Self { world, fake, secret, folder }
     }
 

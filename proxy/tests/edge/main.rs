@@ -16,5 +16,6 @@ mod passing;
 mod process;
 mod refusals;
 mod tokens;
+mod usage;
 mod vendors;
 mod world;

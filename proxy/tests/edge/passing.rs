@@ -1,6 +1,6 @@
-//! What the control plane answers, and what reaches it; reports of installs.
+//! What the control plane answers, and what reaches it; reports of installs come in.
 
-use cargoman_edge_protocol::{InstallReport, Tenant};
+use cargoman_edge_protocol::{Tenant, UsageEvent};
 
 use super::world::{HOST, World, acme, dist_path, eventually, grant, name, tenant_id};
 
@@ -107,12 +107,11 @@ fn installs_are_reported() {
         {"name":"acme/secret","version":"1.0.0.0"},{"name":"no name","version":"1"},{"name":"acme/pay","version":"bad\u0007"}]}"#;
     let response = customer.post("/downloads", body);
     assert_eq!((response.status, response.text().as_str()), (201, "{\"status\":\"success\"}"));
-    let expected = InstallReport {
-        tenant: tenant_id(1),
-        token: "tok_id_1".to_owned(),
-        installs: vec![(name("acme/pay"), "1.0.0.0".to_owned()), (name("acme/pay"), "2.0.0.0".to_owned())],
-    };
-    eventually("the report", || world.fake.reports.lock().unwrap().clone() == [expected.clone()]);
+    eventually("the report", || !world.fake.events().is_empty());
+    let UsageEvent::Installed(report) = world.fake.events().remove(0) else { panic!("{:?}", world.fake.events()) };
+    assert_eq!((report.tenant, report.token.as_str()), (tenant_id(1), "tok_id_1"));
+    assert_eq!(report.installs, ["1.0.0.0", "2.0.0.0"].map(|version| (name("acme/pay"), version.to_owned())));
+    assert_eq!(report.address, Some("127.0.0.1".parse().unwrap()));
 
     assert_eq!(customer.post("/downloads", "no json").status, 400);
     assert_eq!(customer.post("/downloads", "{\"downloads\":[]}").status, 201);

@@ -34,6 +34,7 @@ pub(crate) struct World {
     pub(crate) fake: Arc<Fake>,
     pub(crate) address: SocketAddr,
     pub(crate) cache: Arc<tempfile::TempDir>,
+    pub(crate) state: Arc<tempfile::TempDir>,
     pub(crate) counters: Arc<Counters>,
     stop: watch::Sender<bool>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -233,6 +234,8 @@ impl World {
             timeout: Duration::from_secs(3),
         };
         let mut config = EdgeConfig::new(vec!["127.0.0.1:0".parse().unwrap()], control_plane, cache.path().to_owned());
+        let state = Arc::new(tempfile::tempdir().unwrap());
+        config.state_directory = state.path().to_owned();
         config.threads = 2;
         config.drain = Duration::from_secs(3);
         change(&mut config);
@@ -240,7 +243,7 @@ impl World {
         let (address, counters) = (edge.local_addresses()[0], edge.counters());
         let (stop, stopping) = watch::channel(false);
         let thread = std::thread::spawn(move || edge.run(stopping).unwrap());
-        Self { fake, address, cache, counters, stop, thread: Some(thread) }
+        Self { fake, address, cache, state, counters, stop, thread: Some(thread) }
     }
 
     /// As [`Self::new`], with a control plane that keeps a link, and the lease taken.

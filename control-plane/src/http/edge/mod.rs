@@ -4,6 +4,7 @@ pub(crate) mod dist;
 pub(crate) mod installs;
 pub(crate) mod link;
 pub(crate) mod read;
+pub(crate) mod usage;
 
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;

@@ -143,7 +143,9 @@ impl Up<'_> {
             alone: database.is_private(),
             first_tenant: if self.arguments.demo { ("demo", "Demo") } else { ("default", "Default") },
         };
-        let mut control_plane = control_plane::Thread::start(start, self.stop.subscribe())?;
+        // It stops after the edge, which hands in what it served last.
+        let stop = watch::channel(false).0;
+        let mut control_plane = control_plane::Thread::start(start, stop.subscribe())?;
         let served = match control_plane.addresses() {
             Some(addresses) => {
                 let edge = self.edge(addresses, &credential);
@@ -153,6 +155,7 @@ impl Up<'_> {
             None => Ok(()),
         };
         self.stop.send_replace(true);
+        stop.send_replace(true);
         control_plane.join().and(served)
     }
 
@@ -173,7 +176,8 @@ impl Up<'_> {
         let listen = self.arguments.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
         set("edge", "listen", vec![listen.to_string()].into(), self.arguments.listen.is_none());
         set("cache", "directory", self.data.join("edge").to_string_lossy().into_owned().into(), true);
-        set("edge", "state_directory", self.data.join("edge-state").to_string_lossy().into_owned().into(), true);
+        let state = self.data.join("edge-state").to_string_lossy().into_owned();
+        set("edge", "state_directory", state.into(), true);
         set("control_plane", "edge_url", format!("http://{}", addresses.edge).into(), false);
         set("control_plane", "public_url", format!("http://{}", addresses.public).into(), false);
         // What ties the two parts together is ours to say; the rest of the environment holds.
