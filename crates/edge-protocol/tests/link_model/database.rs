@@ -157,7 +157,12 @@ impl Database {
     }
 
     /// Notes when leases will end at the latest; gives those whose members are there.
-    pub(crate) fn note_leases(&mut self, who: &[Incarnation], lease_ends: Millis, stale_until: Millis) -> Vec<Incarnation> {
+    pub(crate) fn note_leases(
+        &mut self,
+        who: &[Incarnation],
+        lease_ends: Millis,
+        stale_until: Millis,
+    ) -> Vec<Incarnation> {
         let mut noted = Vec::new();
         for incarnation in who {
             if let Some(row) = self.members.get_mut(incarnation) {

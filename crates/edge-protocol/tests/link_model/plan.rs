@@ -15,36 +15,81 @@ pub(crate) const CALM_AT: Millis = 16_000;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step {
     /// Somebody changes a fact.
-    Change { through: usize, key: Key, value: Value },
+    Change {
+        through: usize,
+        key: Key,
+        value: Value,
+    },
     /// Somebody asks.
-    Read { edge: usize, key: Key },
+    Read {
+        edge: usize,
+        key: Key,
+    },
     /// A process is held up or ends in its n-th gap.
-    Strike { process: ProcessId, gap: u64, strike: Strike },
+    Strike {
+        process: ProcessId,
+        gap: u64,
+        strike: Strike,
+    },
     /// A process is held up now.
-    Stall { process: ProcessId, time: Millis },
+    Stall {
+        process: ProcessId,
+        time: Millis,
+    },
     /// A process ends now, and comes back.
-    Kill { process: ProcessId, back: Millis },
+    Kill {
+        process: ProcessId,
+        back: Millis,
+    },
     /// An edge leaves in order, and comes back.
-    Leave { edge: usize, back: Millis },
+    Leave {
+        edge: usize,
+        back: Millis,
+    },
     /// The n-th asking of a process takes long.
-    Slow { process: ProcessId, asking: u64, time: Millis },
+    Slow {
+        process: ProcessId,
+        asking: u64,
+        time: Millis,
+    },
     /// The database does nothing for a while.
-    Hang { time: Millis },
+    Hang {
+        time: Millis,
+    },
     /// The database takes no connections for a while.
-    Refuse { time: Millis },
+    Refuse {
+        time: Millis,
+    },
     Backup,
     /// The last backup is put in place.
-    Restore { time: Millis },
+    Restore {
+        time: Millis,
+    },
     /// The outbox forgets old rows.
     Prune,
     /// Frames in one direction do not come through.
-    Cut { edge: usize, up: bool, time: Millis, loses: bool },
+    Cut {
+        edge: usize,
+        up: bool,
+        time: Millis,
+        loses: bool,
+    },
     /// Something happens to the frames after the next few.
-    Mangle { edge: usize, up: bool, after: usize, mangle: Mangle },
+    Mangle {
+        edge: usize,
+        up: bool,
+        after: usize,
+        mangle: Mangle,
+    },
     /// No connection is made for a while.
-    RefuseEdge { edge: usize, time: Millis },
+    RefuseEdge {
+        edge: usize,
+        time: Millis,
+    },
     /// A stream breaks.
-    Break { edge: usize },
+    Break {
+        edge: usize,
+    },
 }
 
 #[derive(Debug, Clone)]
