@@ -6,6 +6,7 @@
 
 mod database;
 mod error;
+mod health;
 mod migrate;
 mod transaction;
 
@@ -31,6 +32,7 @@ pub mod versions;
 
 pub use database::{Database, System};
 pub use error::StoreError;
+pub use health::{Health, Pulse, health};
 pub use migrate::{MigrateError, migrate};
 pub use transaction::{Actor, TenantTransaction};
 
