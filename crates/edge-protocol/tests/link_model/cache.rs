@@ -76,7 +76,7 @@ impl Cache {
         if rules.is_broken(Break::FillUnchecked) {
             return Some(Stamp { generation: self.generation, seq: Seq::MAX });
         }
-        let epoch = as_of.epoch == position.epoch || rules.is_broken(Break::FillOfAnotherEpoch);
+        let epoch = as_of.epoch == position.epoch;
         let stream = begun.stream == self.stream || rules.is_broken(Break::FillOfAnotherStream);
         let capped = if rules.is_broken(Break::StampAhead) { as_of.seq } else { as_of.seq.min(position.seq) };
         (epoch && stream).then_some(Stamp { generation: begun.generation, seq: capped })

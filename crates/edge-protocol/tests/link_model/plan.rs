@@ -46,6 +46,12 @@ pub(crate) enum Step {
         edge: usize,
         back: Millis,
     },
+    /// The n-th asking of a process takes long.
+    Slow {
+        process: ProcessId,
+        asking: u64,
+        time: Millis,
+    },
     /// The database does nothing for a while.
     Hang {
         time: Millis,
@@ -102,16 +108,23 @@ impl Plan {
                 steps.push((at, make(random)));
             }
         };
-        add(&mut random, 40, change);
-        add(&mut random, 150, read);
+        add(&mut random, 25, change);
+        add(&mut random, 60, read);
         add(&mut random, 12, |random| Step::Strike {
             process: 1 + random.below(INSTANCES + EDGES),
             gap: 1 + random.draw() % 600,
             strike: if random.below(3) == 0 { Strike::Kill } else { Strike::Stall(stall(random)) },
         });
-        add(&mut random, 6, broken_process);
-        add(&mut random, 4, broken_database);
-        add(&mut random, 16, broken_network);
+        // Each schedule has a weakness of its own.
+        let (process, database, network) = *random.pick(&[(6, 2, 4), (2, 12, 4), (3, 4, 20), (4, 4, 8)]);
+        add(&mut random, 6, |random| Step::Slow {
+            process: 1 + random.below(INSTANCES),
+            asking: 1 + random.draw() % 150,
+            time: stall(random),
+        });
+        add(&mut random, process, broken_process);
+        add(&mut random, database, broken_database);
+        add(&mut random, network, broken_network);
         steps.sort_by_key(|(at, _)| *at);
         Self { seed, steps }
     }
@@ -127,10 +140,11 @@ fn stall(random: &mut Random) -> Millis {
 }
 
 fn key(random: &mut Random) -> Key {
-    // A few keys, asked often.
-    match random.below(12) {
+    // Some are asked for more often than others.
+    match random.below(10) {
         0 => Key::Tenant,
-        number => Key::Token(u8::try_from(number).expect("small") % TOKENS),
+        number @ 1..4 => Key::Token(u8::try_from(number).expect("small") % TOKENS),
+        _ => Key::Token(1),
     }
 }
 
@@ -138,7 +152,7 @@ fn change(random: &mut Random) -> Step {
     let key = key(random);
     let value = match key {
         Key::Tenant => *random.pick(&[Value::ServeStale, Value::FailClosed, Value::FailClosed]),
-        Key::Token(_) if random.below(6) == 0 => Value::Revoked,
+        Key::Token(_) if random.below(8) == 0 => Value::Revoked,
         Key::Token(_) => Value::Valid,
     };
     Step::Change { through: random.below(INSTANCES), key, value }
@@ -159,11 +173,11 @@ fn broken_process(random: &mut Random) -> Step {
 
 fn broken_database(random: &mut Random) -> Step {
     match random.below(8) {
-        0 | 1 => Step::Hang { time: stall(random) },
-        2 => Step::Refuse { time: stall(random) },
-        3 | 4 => Step::Backup,
-        5 => Step::Prune,
-        _ => Step::Restore { time: 1 + millis(random, 1_000) },
+        0 => Step::Hang { time: stall(random) },
+        1 => Step::Refuse { time: stall(random) },
+        2 | 3 => Step::Backup,
+        4 | 5 => Step::Prune,
+        _ => Step::Restore { time: (stall(random) / 10).max(1) },
     }
 }
 

@@ -31,8 +31,6 @@ pub(crate) enum Break {
     FillUnchecked,
     /// A read takes what another read is fetching, without looking at its stamp.
     FlightUnchecked,
-    /// What was fetched is kept though it was read in another epoch.
-    FillOfAnotherEpoch,
     /// Facts are stamped with how far the instance remembers to be, not with what the database says beside them.
     StampFromMemory,
     /// After everything was dropped, facts from before the new start may be kept.
@@ -50,7 +48,7 @@ pub(crate) enum Break {
 }
 
 impl Break {
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::LeaseBeforeHead,
         Self::MemberAfterHead,
         Self::LeaseWithoutMember,
@@ -65,7 +63,6 @@ impl Break {
         Self::HeadIgnored,
         Self::FillUnchecked,
         Self::FlightUnchecked,
-        Self::FillOfAnotherEpoch,
         Self::StampFromMemory,
         Self::NoFloorAtStart,
         Self::JournalAfterAck,

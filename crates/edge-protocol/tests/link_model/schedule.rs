@@ -29,7 +29,9 @@ pub(crate) fn run(plan: &Plan, rules: Rules, traced: bool) -> Outcome {
     for (at, step) in &plan.steps {
         if let Step::Strike { process, gap, strike } = *step {
             world.scheduler.plan(process, gap, strike);
-            continue;
+        }
+        if let Step::Slow { process, asking, time } = *step {
+            world.reach.slow.borrow_mut().insert((process, asking), time);
         }
         let (world, at, step) = (Rc::clone(&world), *at, *step);
         let scheduler = Rc::clone(&world.scheduler);
@@ -83,9 +85,9 @@ impl World {
             scheduler.note(|| format!("{step:?}"));
         }
         match step {
-            Step::Change { through, key, value } => drop(self.change(through, key, value).await),
+            Step::Change { through, key, value } => self.change_and_look(through, key, value).await,
             Step::Read { edge, key } => drop(self.read(edge, key).await),
-            Step::Strike { .. } => {}
+            Step::Strike { .. } | Step::Slow { .. } => {}
             Step::Stall { process, time } => scheduler.stall(process, now + time),
             Step::Kill { process, back } => self.end(process, back),
             Step::Leave { edge, back } => self.leave(edge, back).await,
@@ -110,6 +112,25 @@ impl World {
             }
             Step::RefuseEdge { edge, time } => self.lines[edge].refuses_until.set(now + time),
             Step::Break { edge } => self.break_stream(edge),
+        }
+    }
+
+    /// A change, with reads at every edge before, beside, and after it was said to be effective.
+    async fn change_and_look(self: &Rc<Self>, through: usize, key: Key, value: Value) {
+        let look = |most: Millis| {
+            for edge in 0..EDGES {
+                let (world, time) = (Rc::clone(self), self.scheduler.below(most));
+                self.scheduler.spawn(WORLD, async move {
+                    world.scheduler.sleep(time).await;
+                    world.read(edge, key).await;
+                });
+            }
+        };
+        look(80);
+        self.scheduler.sleep(self.scheduler.below(80)).await;
+        if Rc::clone(self).change(through, key, value).await {
+            look(1);
+            look(1_500);
         }
     }
 
@@ -153,6 +174,7 @@ async fn calm(world: Rc<World>) {
     scheduler.calm();
     scheduler.resume_all();
     world.reach.hangs_until.set(0);
+    world.reach.slow.borrow_mut().clear();
     world.reach.refuses_until.set(0);
     for line in &world.lines {
         line.up.heal();

@@ -209,8 +209,13 @@ impl Scheduler {
         self.sleep(time).await;
     }
 
+    /// The process whose task runs.
+    pub(crate) fn process(&self) -> ProcessId {
+        self.tasks.borrow().get(&self.current.get()).map_or(WORLD, |task| task.process)
+    }
+
     fn strike(&self) {
-        let process = self.tasks.borrow().get(&self.current.get()).map_or(WORLD, |task| task.process);
+        let process = self.process();
         let mut strikes = self.strikes.borrow_mut();
         let number = strikes.counted.entry(process).or_default();
         *number += 1;

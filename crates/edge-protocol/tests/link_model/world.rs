@@ -26,7 +26,7 @@ pub(crate) const LEASE: Millis = 3_000;
 pub(crate) const GRACE: Millis = 6_000;
 /// How long a call may take.
 const CALL_LIMIT: Millis = 2_000;
-const DATABASE_LIMIT: Millis = 3_000;
+const DATABASE_LIMIT: Millis = 8_000;
 
 /// The way to the database.
 #[derive(Default)]
@@ -35,6 +35,18 @@ pub(crate) struct Reach {
     pub(crate) refuses_until: Cell<Millis>,
     /// Raised whenever all connections break.
     pub(crate) start: Cell<u32>,
+    /// Which asking of which process takes long.
+    pub(crate) slow: RefCell<BTreeMap<(ProcessId, u64), Millis>>,
+    asked: RefCell<BTreeMap<ProcessId, u64>>,
+}
+
+impl Reach {
+    fn slowness(&self, process: ProcessId) -> Millis {
+        let mut asked = self.asked.borrow_mut();
+        let number = asked.entry(process).or_default();
+        *number += 1;
+        self.slow.borrow_mut().remove(&(process, *number)).unwrap_or(0)
+    }
 }
 
 pub(crate) struct World {
@@ -128,8 +140,12 @@ impl World {
         act: impl FnOnce(&mut Database, Millis) -> R + 'static,
     ) -> Option<R> {
         let (world, start) = (Rc::clone(self), self.reach.start.get());
+        let slowness = self.reach.slowness(self.scheduler.process());
+        // Either the question or the answer is slow.
+        let (before, after) = if self.scheduler.chance(50) { (slowness, 0) } else { (0, slowness) };
         let answer = async move {
             world.travel().await;
+            world.scheduler.sleep(before).await;
             while world.reach.hangs_until.get() > world.scheduler.now() {
                 world.scheduler.sleep(50).await;
             }
@@ -139,6 +155,7 @@ impl World {
             }
             let result = act(&mut world.database.borrow_mut(), world.scheduler.now());
             world.travel().await;
+            world.scheduler.sleep(after).await;
             (!lost()).then_some(result)
         };
         self.scheduler.gap().await;
@@ -187,6 +204,9 @@ impl World {
         let reply = async move { instance.read(key).await };
         let reply = self.elsewhere(instance_process(number), CALL_LIMIT, reply).await.flatten();
         self.travel().await;
+        if self.scheduler.chance(5) {
+            self.scheduler.sleep(self.scheduler.below(CALL_LIMIT)).await;
+        }
         reply
     }
 
