@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::git::child::Worker;
 use crate::http::router;
 use crate::jobs;
+use crate::link::Link;
 use crate::state::{Secrets, State};
 use crate::storage::{Storage, StorageError};
 use crate::store::{Actor, Database, MigrateError, StoreError, migrate};
@@ -32,6 +33,8 @@ pub struct Start {
     pub database: PgConnectOptions,
     /// For the migrations, where another role or address is needed.
     pub migrate: Option<PgConnectOptions>,
+    /// For listening to other instances, where `database` is a pooler that shares sessions.
+    pub listen: Option<PgConnectOptions>,
     /// How the git worker is started.
     pub git_worker: Worker,
     /// What opens the listeners.
@@ -69,6 +72,7 @@ pub struct Server {
     pub state: State,
     public: TcpListener,
     edge: TcpListener,
+    to_listen: PgConnectOptions,
 }
 
 impl Server {
@@ -77,7 +81,17 @@ impl Server {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(start: Start) -> Result<Self, StartError> {
-        let Start { config, database, migrate: migrate_options, git_worker, secrets, alone, first_tenant } = start;
+        let Start {
+            config,
+            database,
+            migrate: migrate_options,
+            listen: to_listen,
+            git_worker,
+            secrets,
+            alone,
+            first_tenant,
+        } = start;
+        let to_listen = to_listen.unwrap_or_else(|| database.clone());
         migrate(migrate_options.as_ref().unwrap_or(&database)).await?;
         let database = Database::connect(&database, config.database.connections).await?;
         if alone {
@@ -92,6 +106,7 @@ impl Server {
         }
         let public = listen(config.server.listen).await?;
         let edge = listen(config.server.edge_listen).await?;
+        let link = Arc::new(Link::new(&config.link));
         let state = State {
             database,
             storage: Storage::in_folder(&root)?,
@@ -100,11 +115,12 @@ impl Server {
             secrets: Arc::new(secrets),
             jobs_waiting: Arc::new(Notify::new()),
             token_uses: Arc::default(),
+            link,
         };
         if alone {
             forget_half_uploads(&state.uploads_root());
         }
-        Ok(Self { state, public, edge })
+        Ok(Self { state, public, edge, to_listen })
     }
 
     /// Where the public API listens.
@@ -138,7 +154,7 @@ impl Server {
     /// # Errors
     /// When a listener fails.
     pub async fn serve(self, stop: watch::Receiver<bool>) -> std::io::Result<()> {
-        let Self { state, public, edge } = self;
+        let Self { state, public, edge, to_listen } = self;
         let stopped = |mut stop: watch::Receiver<bool>| async move {
             // An error means that whoever could say stop is gone: that is a stop too.
             stop.wait_for(|stop| *stop).await.ok();
@@ -153,7 +169,11 @@ impl Server {
             state.token_uses.run(state.database.system(), stop.clone()).await;
             Ok(())
         };
-        let all = async { tokio::try_join!(public.into_future(), edge.into_future(), jobs, uses).map(|_| ()) };
+        let link = async {
+            state.link.run(state.database.system(), &to_listen, stop.clone()).await;
+            Ok(())
+        };
+        let all = async { tokio::try_join!(public.into_future(), edge.into_future(), jobs, uses, link).map(|_| ()) };
         let overdue = async {
             stopped(stop.clone()).await;
             tokio::time::sleep(DRAIN).await;

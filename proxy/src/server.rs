@@ -25,10 +25,11 @@ use crate::config::{ConfigError, EdgeConfig};
 use crate::connection::{Bounded, Open};
 use crate::edge::EdgeProxy;
 use crate::link::control_plane::ControlPlane;
-use crate::link::reading::Reading;
+use crate::link::socket::Connector;
 use crate::link::spool::{Flush, Sender, Spool, sender};
 use crate::link::state::StateFolder;
 use crate::link::token_uses::TokenUses;
+use crate::link::{Link, tls};
 use crate::observe::counters::Counters;
 use crate::plugin::{self, Plugins, Registry};
 use crate::request::Parts;
@@ -41,8 +42,7 @@ pub struct Edge {
     parts: Arc<Parts>,
     counters: Arc<Counters>,
     usage: (Sender, Flush),
-    /// Ours until the edge ends.
-    state: StateFolder,
+    link: Link,
     listeners: Vec<(SocketAddr, TcpListener)>,
     addresses: Vec<SocketAddr>,
     /// HTTP/2 without TLS. For tests alone: Pingora waits without end for the first 24 bytes of such a connection.
@@ -79,6 +79,9 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
+    /// The thread of the link cannot be started.
+    #[error("cannot start the link to the control plane: {0}")]
+    Link(io::Error),
     /// A plugin or the credential is not as it should be.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -113,9 +116,12 @@ impl Edge {
             .map_err(|error| StartError::Spool { directory: state.path.display().to_string(), error })?;
         let (spool, uses) = (Arc::new(spool), Arc::new(TokenUses::default()));
         let usage = sender(Arc::clone(&spool), Arc::clone(&uses), Arc::clone(&control_plane));
+        let connector =
+            Connector::new(config.control_plane.edge_urls.clone(), control_plane.authorization(), tls::client_config());
+        let (link, reading) = Link::new(&config, state, control_plane, connector, chrono::Utc::now);
         let counters = Arc::new(Counters::default());
         let parts = Arc::new(Parts {
-            reading: Reading::new(Arc::clone(&control_plane), cache.metadata_bytes / 2),
+            reading,
             views: Views::new(cache.metadata_bytes / 2, Arc::clone(&counters)),
             dists,
             spool,
@@ -124,7 +130,7 @@ impl Edge {
             now: chrono::Utc::now,
         });
         let addresses = listeners.iter().map(|(address, _)| *address).collect();
-        Ok(Self { config, parts, counters, usage, state, listeners, addresses, plain_http2: false })
+        Ok(Self { config, parts, counters, usage, link, listeners, addresses, plain_http2: false })
     }
 
     /// What it did so far; goes on counting while it runs.
@@ -141,8 +147,11 @@ impl Edge {
 
     /// Serves until `shutdown` turns true (or its sender is gone), then lets requests in flight end and returns. Blocks; must
     /// not be called inside a runtime.
-    pub fn run(self, shutdown: watch::Receiver<bool>) {
-        tracing::info!(target: "cargoman::edge", state = %self.state.id, folder = %self.state.path.display(), "this edge's state");
+    ///
+    /// # Errors
+    /// When the link cannot be started.
+    pub fn run(self, shutdown: watch::Receiver<bool>) -> Result<(), StartError> {
+        let link = self.link.start().map_err(StartError::Link)?;
         let (stop, stopping) = watch::channel(false);
         let conf = Arc::new(server_conf(&self.config));
         let mut proxy = http_proxy(&conf, EdgeProxy::new(&self.config, Arc::clone(&self.parts), stopping.clone()));
@@ -169,7 +178,9 @@ impl Edge {
         server.add_service(bound);
         let stop = Stop { asked: shutdown, stop, open, drain: self.config.drain, flush };
         server.run(RunArgs { shutdown_signal: Box::new(stop) });
-        drop(self.state);
+        // Only now: requests in flight were served under the lease.
+        link.stop();
+        Ok(())
     }
 }
 
@@ -267,8 +278,8 @@ mod tests {
     fn lonely_edge(directory: &tempfile::TempDir) -> Edge {
         let credential = Secret::generate(Kind::Edge, &ring::rand::SystemRandom::new()).unwrap();
         let control_plane = ControlPlaneConfig {
-            edge_url: "http://127.0.0.1:9".parse().unwrap(),
-            public_url: "http://127.0.0.1:9".parse().unwrap(),
+            edge_urls: vec!["http://127.0.0.1:9".parse().unwrap()],
+            public_urls: vec!["http://127.0.0.1:9".parse().unwrap()],
             credential: EdgeCredential::parse(credential.expose()).unwrap(),
             timeout: Duration::from_secs(3),
         };
@@ -284,7 +295,7 @@ mod tests {
         edge.plain_http2 = true;
         let address = edge.local_addresses()[0];
         let (stop, stopping) = watch::channel(false);
-        let running = std::thread::spawn(move || edge.run(stopping));
+        let running = std::thread::spawn(move || edge.run(stopping).unwrap());
         let http1 = reqwest::blocking::Client::builder().http1_only().no_proxy().build().unwrap();
         let http2 = reqwest::blocking::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
         for (method, path, status) in [
@@ -318,6 +329,7 @@ mod tests {
         let first = lonely_edge(&directory);
         let mut config = first.config.clone();
         config.listen = first.local_addresses().to_vec();
+        config.state_directory = directory.path().join("another");
         let error = Edge::new(config).err().unwrap().to_string();
         assert!(error.contains(&first.local_addresses()[0].to_string()), "{error}");
     }

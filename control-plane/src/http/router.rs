@@ -37,6 +37,7 @@ pub fn public(state: State) -> Router {
 /// What edges ask.
 pub fn edge(state: State) -> Router {
     Router::new()
+        .route(cargoman_edge_protocol::link::LINK_PATH, get(edge::link::link))
         .route(cargoman_edge_protocol::READ_PATH, post(edge::read::read))
         .route(&format!("{}/{{tenant}}/{{sha256}}", cargoman_edge_protocol::DISTS_PATH), get(edge::dist::dist))
         .route(cargoman_edge_protocol::INSTALLS_PATH, post(edge::installs::report))

@@ -2,11 +2,12 @@
 //!
 //! There are two ways to the database, and no third. [`TenantTransaction`] runs as the role `cargoman_app`, to which row level
 //! security shows one tenant: handlers and jobs write through it alone. [`System`] runs as `cargoman_system` and sees all
-//! tenants: the edge API, the claiming of jobs and the making of tenants use it.
+//! tenants: the edge API, the link, the claiming of jobs and the making of tenants use it.
 
 mod database;
 mod error;
 mod migrate;
+mod notices;
 mod transaction;
 
 pub mod access_losses;
@@ -15,12 +16,15 @@ pub mod credentials;
 pub mod customers;
 pub mod deletions;
 pub mod dists;
+pub mod edge_members;
 pub mod edge_reads;
+pub mod edges;
 pub mod grants;
 pub mod idempotency;
 pub mod installs;
 pub mod jobs;
 pub mod licence_facts;
+pub mod link;
 pub mod packages;
 pub mod publish;
 pub mod stats;
@@ -34,6 +38,7 @@ pub mod versions;
 pub use database::{Database, System};
 pub use error::StoreError;
 pub use migrate::{MigrateError, migrate};
+pub use notices::{Notice, Notices};
 pub use transaction::{Actor, TenantTransaction};
 
 /// One page of a list.

@@ -7,6 +7,8 @@ mod edge_licences;
 mod fixture;
 mod jobs;
 mod licence_facts;
+mod link;
+mod link_edge;
 mod migrations;
 mod rest_collections;
 mod rest_credentials;

@@ -27,6 +27,7 @@ fn start(url: &str, folder: &std::path::Path) -> Start {
         config,
         database: url.parse().unwrap(),
         migrate: None,
+        listen: None,
         git_worker: Worker::new(PathBuf::from(env!("CARGO_BIN_EXE_git-worker")), Vec::new()),
         secrets: Secrets { admin: Digest::of(ADMIN.as_bytes()), edge: Digest::of(EDGE.as_bytes()) },
         alone: true,

@@ -44,6 +44,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         config,
         database,
         migrate: database_for_migrations()?,
+        listen: database_for_listening()?,
         git_worker: git_worker()?,
         secrets: Secrets { admin: admin.digest(), edge: edge.digest() },
         alone: false,
@@ -97,6 +98,11 @@ pub(crate) fn database() -> Result<Option<PgConnectOptions>, Failure> {
 /// `DATABASE_MIGRATE_URL`.
 pub(crate) fn database_for_migrations() -> Result<Option<PgConnectOptions>, Failure> {
     options("DATABASE_MIGRATE_URL")
+}
+
+/// `DATABASE_LISTEN_URL`.
+pub(crate) fn database_for_listening() -> Result<Option<PgConnectOptions>, Failure> {
+    options("DATABASE_LISTEN_URL")
 }
 
 fn options(variable: &str) -> Result<Option<PgConnectOptions>, Failure> {

@@ -1,4 +1,4 @@
-//! A control plane in memory: the read API, dists, usage and a public API that tells what reached it.
+//! A control plane in memory: the read API, dists, the link, usage and a public API that tells what reached it.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -11,6 +11,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use cargoman_edge_protocol::{Answer, Batch, Entry, Key, ReadReply, ReadRequest, Revision, UsageEvent};
+
+use super::fake_link::FakeLink;
 
 #[derive(Default)]
 pub(crate) struct Fake {
@@ -25,6 +27,7 @@ pub(crate) struct Fake {
     pub(crate) found: AtomicUsize,
     pub(crate) fills: AtomicUsize,
     pub(crate) credential: String,
+    pub(crate) link: FakeLink,
 }
 
 impl Fake {
@@ -32,11 +35,14 @@ impl Fake {
     pub(crate) fn put(&self, key: Key, entry: Entry) {
         let mut facts = self.facts.lock().unwrap();
         let revision = facts.get(&key).map_or(1, |(revision, _)| revision.0 + 1);
-        facts.insert(key, (Revision(revision), entry));
+        facts.insert(key.clone(), (Revision(revision), entry));
+        drop(facts);
+        self.link.changed(&key, false);
     }
 
     pub(crate) fn remove(&self, key: &Key) {
         self.facts.lock().unwrap().remove(key);
+        self.link.changed(key, true);
     }
 
     /// All events that came, those of a batch that came twice once.
@@ -59,7 +65,7 @@ impl Fake {
         request.keys.iter().map(answer).collect()
     }
 
-    fn knows(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn knows(&self, headers: &HeaderMap) -> bool {
         headers
             .get("authorization")
             .is_some_and(|value| value.as_bytes() == format!("Bearer {}", self.credential).as_bytes())
@@ -76,6 +82,7 @@ pub(crate) fn serve(fake: &Arc<Fake>) -> (SocketAddr, SocketAddr) {
             let edge_api = Router::new()
                 .route(cargoman_edge_protocol::READ_PATH, post(read))
                 .route("/edge/v1/dists/{tenant}/{sha256}", get(dist))
+                .route(cargoman_edge_protocol::link::LINK_PATH, get(super::fake_link::link))
                 .route(cargoman_edge_protocol::USAGE_PATH, post(usage))
                 .with_state(fake);
             let public_api = Router::new().fallback(echo);
@@ -97,7 +104,10 @@ async fn read(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(request): 
     if !fake.knows(&headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    Json(ReadReply { answers: fake.answer(&request), as_of: None }).into_response()
+    let as_of = fake.link.as_of();
+    let answers = fake.answer(&request);
+    fake.link.hold_fills(request.keys.len()).await;
+    Json(ReadReply { answers, as_of }).into_response()
 }
 
 async fn dist(

@@ -11,7 +11,7 @@ use cargoman_control_plane::sqlx_options::PgConnectOptions;
 use cargoman_local_postgres::{LocalPostgres, Settings, StopError};
 use tokio::sync::watch;
 
-use crate::control_plane::{database, database_for_migrations};
+use crate::control_plane::{database, database_for_listening, database_for_migrations};
 use crate::exit::Failure;
 
 /// How often the private server is looked at.
@@ -22,19 +22,21 @@ const MOST_FAILED_STARTS: u32 = 5;
 pub(super) struct Opened {
     pub(super) options: PgConnectOptions,
     pub(super) migrate: Option<PgConnectOptions>,
+    pub(super) listen: Option<PgConnectOptions>,
     private: Option<Watched>,
 }
 
 /// Opens the database. When a private server cannot be kept alive, `stop_all` is told.
 pub(super) fn open(data: &Path, stop_all: watch::Sender<bool>) -> Result<Opened, Failure> {
     if let Some(options) = database()? {
-        return Ok(Opened { options, migrate: database_for_migrations()?, private: None });
+        let (migrate, listen) = (database_for_migrations()?, database_for_listening()?);
+        return Ok(Opened { options, migrate, listen, private: None });
     }
     let mut settings = Settings::new(data.join("postgres"));
     settings.binaries = std::env::var_os("PG_BIN").map(PathBuf::from);
     let private = LocalPostgres::start(&settings).map_err(Failure::database)?;
     let options = PgConnectOptions::from_str(private.url()).map_err(Failure::database)?;
-    Ok(Opened { options, migrate: None, private: Some(Watched::over(private, settings, stop_all)?) })
+    Ok(Opened { options, migrate: None, listen: None, private: Some(Watched::over(private, settings, stop_all)?) })
 }
 
 impl Opened {

@@ -11,7 +11,7 @@ mod demo;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use cargoman_control_plane::config::Config;
+use cargoman_control_plane::config::{Config, LinkConfig};
 use cargoman_control_plane::server::Start;
 use cargoman_control_plane::state::Secrets;
 use cargoman_credential::{Kind, Secret};
@@ -128,10 +128,16 @@ impl Up<'_> {
     /// Runs everything until a signal, or until a part ends.
     fn serve(&self, config: Config, database: &database::Opened) -> Result<(), Failure> {
         let credential = credentials::generate(Kind::Edge)?;
+        let mut config = config;
+        if database.is_private() {
+            // The edge lives and dies with this process: an hour without its own database is no reason to answer nobody.
+            config.link.grace_hours.get_or_insert(LinkConfig::ENDLESS_HOURS);
+        }
         let start = Start {
             config,
             database: database.options.clone(),
             migrate: database.migrate.clone(),
+            listen: database.listen.clone(),
             git_worker: git_worker()?,
             secrets: Secrets { admin: self.admin.digest(), edge: credential.digest() },
             alone: database.is_private(),
@@ -151,6 +157,11 @@ impl Up<'_> {
         self.stop.send_replace(true);
         stop.send_replace(true);
         control_plane.join().and(served)
+    }
+
+    fn edge_is_named(&self) -> bool {
+        let in_file = self.layers.edge.get("edge").is_some_and(|section| section.get("name").is_some());
+        in_file || self.layers.edge_variables.iter().any(|(name, _)| name == "CARGOMAN_EDGE__NAME")
     }
 
     fn edge(&self, addresses: control_plane::Addresses, credential: &Secret) -> Result<Edge, Failure> {
@@ -174,7 +185,12 @@ impl Up<'_> {
         let others = self.layers.edge_variables.iter();
         let others = others.filter(|(name, _)| !name.starts_with("CARGOMAN_CONTROL_PLANE__"));
         let variables = others.cloned().chain([secret]);
-        let config = EdgeConfig::from_toml_and_variables(&table.to_string(), variables).map_err(Failure::usage)?;
+        let mut config = EdgeConfig::from_toml_and_variables(&table.to_string(), variables).map_err(Failure::usage)?;
+        // Whatever could revoke something stops along with it, so its saved state stays good.
+        config.leave_at_stop = false;
+        if !self.edge_is_named() {
+            config.name = "up".to_owned();
+        }
         Edge::new(config).map_err(Failure::failed)
     }
 
@@ -201,10 +217,11 @@ impl Up<'_> {
             .name("signals".to_owned())
             .spawn(move || announce::until_stopped(&announcement, &stop, stopped))
             .map_err(Failure::failed)?;
-        edge.run(self.stop.subscribe());
+        let served = edge.run(self.stop.subscribe()).map_err(Failure::failed);
         // However the edge ended, everything ends with it.
         self.stop.send_replace(true);
-        watcher.join().map_err(|_| Failure::failed("the thread for signals panicked"))?
+        watcher.join().map_err(|_| Failure::failed("the thread for signals panicked"))??;
+        served
     }
 }
 
