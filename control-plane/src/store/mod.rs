@@ -6,6 +6,7 @@
 
 mod database;
 mod error;
+mod health;
 mod migrate;
 mod notices;
 mod transaction;
@@ -37,6 +38,7 @@ pub mod versions;
 
 pub use database::{Database, System};
 pub use error::StoreError;
+pub use health::{Health, Pulse, health};
 pub use migrate::{MigrateError, migrate};
 pub use notices::{Notice, Notices};
 pub use transaction::{Actor, TenantTransaction};
