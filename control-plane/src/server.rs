@@ -81,8 +81,16 @@ impl Server {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(start: Start) -> Result<Self, StartError> {
-        let Start { config, database, migrate: migrate_options, listen: to_listen, git_worker, secrets, alone, first_tenant } =
-            start;
+        let Start {
+            config,
+            database,
+            migrate: migrate_options,
+            listen: to_listen,
+            git_worker,
+            secrets,
+            alone,
+            first_tenant,
+        } = start;
         let to_listen = to_listen.unwrap_or_else(|| database.clone());
         migrate(migrate_options.as_ref().unwrap_or(&database)).await?;
         let database = Database::connect(&database, config.database.connections).await?;

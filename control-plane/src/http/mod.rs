@@ -8,6 +8,7 @@ mod fields;
 mod idempotency;
 mod operator;
 mod path;
+mod propagation;
 mod request_id;
 pub mod rest;
 pub mod router;

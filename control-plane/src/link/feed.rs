@@ -133,7 +133,9 @@ impl Feed {
             match timeout(PATIENCE, self.read(system)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!(%error, "cannot read what happened; edges get no leases meanwhile"),
-                Err(_) => tracing::warn!("the database does not say in time what happened; edges get no leases meanwhile"),
+                Err(_) => {
+                    tracing::warn!("the database does not say in time what happened; edges get no leases meanwhile")
+                }
             }
             tokio::select! {
                 () = self.kick.notified() => {}

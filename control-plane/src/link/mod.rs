@@ -7,8 +7,8 @@ mod clerk;
 mod feed;
 mod history;
 mod listen;
-mod prune;
 pub mod propagation;
+mod prune;
 mod stream;
 mod streams;
 

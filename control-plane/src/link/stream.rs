@@ -209,7 +209,11 @@ impl<W: Sink<String> + Unpin> Conversation<'_, W> {
                 let by = Actor::Edge(EdgeId(hello.state));
                 let ended = self.system.revoke_handed_over(&tokens, &by).await?;
                 if ended > 0 {
-                    tracing::warn!(edge = hello.name, ended, "tokens that the restored database had forgotten to be revoked");
+                    tracing::warn!(
+                        edge = hello.name,
+                        ended,
+                        "tokens that the restored database had forgotten to be revoked"
+                    );
                 }
                 if last {
                     self.session.handed_over();

@@ -109,6 +109,7 @@ impl System {
                  , incarnation = excluded.incarnation, edge_id = excluded.edge_id, name = excluded.name
                  , software = excluded.software, control_plane = excluded.control_plane
                  , lease_ms = greatest(m.lease_ms, excluded.lease_ms), connected = true
+                 , lease_ends_at = greatest(m.lease_ends_at, excluded.lease_ends_at)
                returning true as "joined!""#,
             hello.incarnation,
             hello.state,
@@ -254,7 +255,9 @@ impl System {
                 name: row.name.unwrap_or_default(),
                 epoch: row.member_epoch.unwrap_or_default(),
                 acked: row.acked_seq.unwrap_or_default(),
-                lease: Duration::from_millis(row.lease_ms.and_then(|lease| u64::try_from(lease).ok()).unwrap_or_default()),
+                lease: Duration::from_millis(
+                    row.lease_ms.and_then(|lease| u64::try_from(lease).ok()).unwrap_or_default(),
+                ),
                 lease_ends_at,
                 stale_until,
             });

@@ -107,7 +107,12 @@ impl System {
     ///
     /// # Errors
     /// When the database refuses; then the token is not used up.
-    pub async fn join_edge(&self, token: Digest, name: &str, credential: &Secret) -> Result<Option<String>, StoreError> {
+    pub async fn join_edge(
+        &self,
+        token: Digest,
+        name: &str,
+        credential: &Secret,
+    ) -> Result<Option<String>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let token = sqlx::query!(
             "update edge_join_token set used_at = now()

@@ -9,6 +9,7 @@ mod error;
 mod migrate;
 mod notices;
 mod transaction;
+mod written;
 
 pub mod access_losses;
 pub mod collections;
@@ -38,6 +39,7 @@ pub use error::StoreError;
 pub use migrate::{MigrateError, migrate};
 pub use notices::{Notice, Notices};
 pub use transaction::{Actor, TenantTransaction};
+pub use written::{Written, Wrote};
 
 /// One page of a list.
 #[derive(Debug, Clone, Copy)]

@@ -31,7 +31,8 @@ impl Notices {
     /// When the database cannot be reached.
     pub async fn open(options: &PgConnectOptions) -> Result<Self, StoreError> {
         let options = options.clone().application_name("cargoman_listen");
-        let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).connect_lazy_with(options);
+        let pool =
+            PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).connect_lazy_with(options);
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.ignore_pool_close_event(true);
         listener.listen_all(["cargoman_outbox", "cargoman_acks", "cargoman_edges"]).await?;

@@ -134,7 +134,8 @@ async fn numbers_survive_both_ways() {
     run("20261122000001_registry.up.sql");
     run("20261123000001_rights.up.sql");
     sql("insert into tenant (id, slug, name) values (gen_random_uuid(), 't', 'T')");
-    let write = "insert into outbox (tenant_id, kind, keys) select id, 'tenant', '{}' from tenant, generate_series(1, 3)";
+    let write =
+        "insert into outbox (tenant_id, kind, keys) select id, 'tenant', '{}' from tenant, generate_series(1, 3)";
     sql(write);
     run("20261123000002_link.up.sql");
     assert_eq!(sql("select count(distinct event) from outbox"), "3");

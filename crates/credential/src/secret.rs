@@ -17,6 +17,8 @@ pub enum Kind {
     Operator,
     /// An edge's credential, `cme_…`.
     Edge,
+    /// What an edge gets its credential for, `cmj_…`.
+    Join,
 }
 
 impl Kind {
@@ -27,6 +29,7 @@ impl Kind {
             Self::Token => "tok_",
             Self::Operator => "cma_",
             Self::Edge => "cme_",
+            Self::Join => "cmj_",
         }
     }
 }
@@ -41,7 +44,7 @@ pub struct Secret {
 /// The text is no secret of ours: wrong prefix, length, alphabet or checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a well-formed secret: expected a prefix (tok_, cma_ or cme_) and 38 letters or digits whose last six match the rest"
+    "not a well-formed secret: expected a prefix (tok_, cma_, cme_ or cmj_) and 38 letters or digits whose last six match the rest"
 )]
 pub struct ParseSecretError;
 
@@ -73,7 +76,7 @@ impl Secret {
     /// # Errors
     /// When prefix, length, alphabet or checksum is not ours.
     pub fn parse(text: &str) -> Result<Self, ParseSecretError> {
-        let kind = [Kind::Token, Kind::Operator, Kind::Edge]
+        let kind = [Kind::Token, Kind::Operator, Kind::Edge, Kind::Join]
             .into_iter()
             .find(|kind| text.starts_with(kind.prefix()))
             .ok_or(ParseSecretError)?;

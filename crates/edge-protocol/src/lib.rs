@@ -5,6 +5,7 @@
 //! when it still holds. Everything here crosses a version boundary: fields are only ever added, with a default.
 
 mod change;
+mod join;
 pub mod link;
 mod message;
 mod package;
@@ -12,6 +13,7 @@ mod read;
 mod tenant;
 
 pub use change::Change;
+pub use join::{JOIN_PATH, JoinReply, JoinRequest};
 pub use message::{Message, Messages, ParseTemplateError, Template, Values};
 pub use package::{Abandoned, Dist, Package, PastReference, Version};
 pub use read::{Answer, AsOf, Directory, Entry, Key, KnownKey, ReadReply, ReadRequest, Revision};

@@ -67,7 +67,7 @@ impl FromRequestParts<State> for Caller {
         let found = match secret.kind() {
             Kind::Operator => credential(&secret, state).await?,
             Kind::Token => token(&secret, state).await?,
-            Kind::Edge => return Err(ApiError::Unauthorized),
+            Kind::Edge | Kind::Join => return Err(ApiError::Unauthorized),
         };
         match (found, asked) {
             (Some((tenant, caller)), asked) if asked.is_none_or(|asked| asked == tenant) => {
