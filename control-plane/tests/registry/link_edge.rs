@@ -25,7 +25,6 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) struct EdgeProcess {
     pub(crate) link: EdgeLink,
     pub(crate) state: Uuid,
-    pub(crate) incarnation: Uuid,
     /// Tokens that it knows to be revoked, with the epoch of that knowledge.
     pub(crate) revoked: Option<(i64, Revoked)>,
 }
@@ -40,7 +39,7 @@ impl EdgeProcess {
         let incarnation = Uuid::now_v7();
         let identity =
             Identity { name: name.to_owned(), state, incarnation, software: "cargoman-edge/test".to_owned() };
-        Self { link: EdgeLink::new(identity, position), state, incarnation, revoked: None }
+        Self { link: EdgeLink::new(identity, position), state, revoked: None }
     }
 
     pub(crate) async fn connect(self, address: SocketAddr) -> LinkedEdge {

@@ -64,11 +64,11 @@ pub async fn restore(transaction: &mut TenantTransaction, deletion: &Deletion) -
     }
     let mut customers = lock_customers(transaction, id).await?;
     if deletion.kind == DeletionKind::Customer {
-        if let Ok(customer) = deletion.subject.parse::<CustomerId>() {
-            customers.push(customer.0);
-            // An edge may have learnt that nobody has these secrets.
-            tokens::tell_of(transaction, customer).await?;
-        }
+        let customer: CustomerId =
+            deletion.subject.parse().map_err(|error| StoreError::inconsistent("deletion", error))?;
+        customers.push(customer.0);
+        // An edge may have learnt that nobody has these secrets.
+        tokens::tell_of(transaction, customer).await?;
     }
     let (fit, unfit): (Vec<_>, Vec<_>) =
         kept_grants(transaction, id).await?.into_iter().partition(|grant| grant.obstacle().is_none());
