@@ -9,6 +9,7 @@ pub(crate) mod gate;
 mod idempotency;
 mod operator;
 mod path;
+mod propagation;
 mod request_id;
 pub mod rest;
 pub mod router;
