@@ -56,6 +56,9 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
+    /// A socket that was handed over cannot be used.
+    #[error("cannot use a socket that was handed over: {0}")]
+    HandedOver(io::Error),
     /// The cache directory cannot be used.
     #[error("cannot use cache.directory {directory}: {error}")]
     Cache {
@@ -83,6 +86,18 @@ impl Edge {
     /// # Errors
     /// As [`Self::new`].
     pub fn with_plugins(config: EdgeConfig, registry: &Registry) -> Result<Self, StartError> {
+        Self::with_listeners(config, registry, Vec::new())
+    }
+
+    /// An edge on sockets that are listening already, instead of those of `edge.listen`, if there are any.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_listeners(
+        config: EdgeConfig,
+        registry: &Registry,
+        handed_over: Vec<TcpListener>,
+    ) -> Result<Self, StartError> {
         // The first to install one wins; an embedding program may have been here before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let plugins = Plugins::build(&config.plugins, registry).map_err(ConfigError)?;
@@ -102,7 +117,10 @@ impl Edge {
             plugins,
             now: chrono::Utc::now,
         });
-        let listeners = config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
+        let listeners = match handed_over.is_empty() {
+            true => config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?,
+            false => handed_over.into_iter().map(take_over).collect::<Result<Vec<_>, _>>()?,
+        };
         let addresses = listeners.iter().map(|(address, _)| *address).collect();
         Ok(Self { config, control_plane, parts, counters, reports, listeners, addresses, plain_http2: false })
     }
@@ -151,11 +169,17 @@ impl Edge {
 }
 
 fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
-    let bound = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok((listener.local_addr()?, listener))
-    });
+    let bound = TcpListener::bind(address).and_then(ready);
     bound.map_err(|error| StartError::Listen { address, error })
+}
+
+fn take_over(listener: TcpListener) -> Result<(SocketAddr, TcpListener), StartError> {
+    ready(listener).map_err(StartError::HandedOver)
+}
+
+fn ready(listener: TcpListener) -> io::Result<(SocketAddr, TcpListener)> {
+    listener.set_nonblocking(true)?;
+    Ok((listener.local_addr()?, listener))
 }
 
 fn server_conf(config: &EdgeConfig) -> ServerConf {
@@ -218,6 +242,7 @@ impl ShutdownSignalWatch for Stop {
         // A sender that is gone cannot ask any more: that is as good as asking.
         let _ = asked.wait_for(|asked| *asked).await;
         self.stop.send_replace(true);
+        self.open.wait_for_closed().await;
         if tokio::time::timeout(self.drain, self.open.wait_for_none()).await.is_err() {
             tracing::warn!(target: "cargoman::edge", "requests in flight did not end in time");
         }
