@@ -61,7 +61,8 @@ async fn with(response: Response, about: Value, effective: bool) -> Result<Respo
     if let Some(value) = value.as_object_mut() {
         value.insert("propagation".to_owned(), about);
     }
-    if !effective {
+    // What was made is made: 201 stays, so that a shop's scripts do not stumble over an edge that is away.
+    if !effective && parts.status == StatusCode::OK {
         parts.status = StatusCode::ACCEPTED;
     }
     parts.headers.remove(header::CONTENT_LENGTH);
