@@ -108,6 +108,12 @@ impl EdgeLink {
         Some(FromEdge::Renew { ask })
     }
 
+    /// Takes leave. None before the welcome: a hello that is read late must not strike off the run that came after this one.
+    #[must_use]
+    pub fn leave(&self) -> Option<FromEdge> {
+        self.welcomed.then_some(FromEdge::Leaving)
+    }
+
     /// Takes a frame.
     pub fn receive(&mut self, text: &str) -> Vec<Effect> {
         match FromControlPlane::read(text) {
@@ -279,6 +285,7 @@ mod tests {
         resuming.open(None);
         let elsewhere = Position { seq: 4, ..START };
         assert_eq!(resuming.receive(&welcome(elsewhere, false)), [Effect::DropAll, Effect::Close(None)]);
-        assert_eq!(link(None).ask(Duration::ZERO), None);
+        assert_eq!((link(None).ask(Duration::ZERO), link(None).leave()), (None, None));
+        assert_eq!(welcomed().leave(), Some(FromEdge::Leaving));
     }
 }

@@ -115,8 +115,10 @@ impl Edge {
                 asking.iter().for_each(|message| stream.to_instance.send(message.write()));
             }
             if self.leaving.get() && !said_leaving {
-                said_leaving = true;
-                stream.to_instance.send(FromEdge::Leaving.write());
+                let unwelcomed = self.world.rules.is_broken(Break::LeavingUnwelcomed).then_some(FromEdge::Leaving);
+                let farewell = self.link.borrow().leave().or(unwelcomed);
+                said_leaving = farewell.is_some();
+                farewell.iter().for_each(|message| stream.to_instance.send(message.write()));
             }
             if let Some(frame) = frame {
                 let before = self.leased_until.get();

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use cargoman_edge_protocol::link::Position;
 use uuid::Uuid;
@@ -21,6 +22,8 @@ pub(crate) struct Judge {
     promised: RefCell<BTreeMap<Key, u64>>,
     pub(crate) restores: Cell<u32>,
     versions: Cell<u64>,
+    /// Versions that a restore lost.
+    lost: RefCell<Vec<(Key, RangeInclusive<u64>)>>,
     /// In which restore each stream was taken in.
     admitted: RefCell<BTreeMap<u64, u32>>,
     verdict: RefCell<Option<String>>,
@@ -64,11 +67,21 @@ impl Judge {
     }
 
     /// The database was restored: what it lost was promised in vain.
-    pub(crate) fn restored(&self, database: &Database) {
+    pub(crate) fn restored(&self, before: &Database, database: &Database) {
+        for (key, fact) in &database.facts {
+            let newest = before.facts.get(key).map_or(0, |fact| fact.version);
+            self.lost.borrow_mut().push((*key, fact.version + 1..=newest));
+        }
         self.restores.set(self.restores.get() + 1);
         for (key, version) in self.promised.borrow_mut().iter_mut() {
             *version = database.facts.get(key).map_or(0, |fact| fact.version).min(*version);
         }
+    }
+
+    /// Whether a restore lost this version. An edge that fetched it before its event had a number, or before anybody heard of that
+    /// event, shares the whole history with the restored database: nobody can know that it knows too much.
+    pub(crate) fn is_lost(&self, key: Key, version: u64) -> bool {
+        self.lost.borrow().iter().any(|(lost, versions)| *lost == key && versions.contains(&version))
     }
 
     pub(crate) fn admitted(&self, stream: u64) {

@@ -44,7 +44,13 @@ impl Edge {
             return None;
         }
         scheduler.gap().await;
-        let mode = self.known(Key::Tenant).await?;
+        let mode = if leased || self.world.rules.is_broken(Break::ModeFetchedDetached) {
+            self.known(Key::Tenant).await?
+        } else {
+            // Only what was known while the lease held may say that the edge goes on: a tenant who wants it by now may not have
+            // wanted it when his changes were said to be effective.
+            self.cache.borrow().get(Key::Tenant)?
+        };
         if !leased && mode.value != Value::ServeStale {
             return None;
         }
@@ -86,7 +92,8 @@ impl Edge {
             let stamp = self.cache.borrow().stamp(begun, as_of, &self.world.rules);
             (fact, stamp)
         });
-        if let Some((fact, Some(stamp))) = landed {
+        let keeps = self.is_leased() || self.world.rules.is_broken(Break::ModeFetchedDetached);
+        if let Some((fact, Some(stamp))) = landed.filter(|_| keeps) {
             self.cache.borrow_mut().keep(key, stamp, fact);
             let number = self.number;
             self.world.scheduler.note(|| format!("edge {number} keeps version {} of {key:?}, {stamp:?}", fact.version));

@@ -39,14 +39,18 @@ pub(crate) enum Break {
     StampAhead,
     /// What was fetched is kept though the stream is another one by now.
     FillOfAnotherStream,
+    /// A detached edge goes on because of what it fetched while it was detached.
+    ModeFetchedDetached,
     /// An edge that leaves keeps a saved state that may be served from.
     LeftButSaved,
+    /// An edge takes leave on a stream that has not welcomed it.
+    LeavingUnwelcomed,
     /// The saved state takes the link's position, which runs ahead of what was applied.
     SavedAhead,
 }
 
 impl Break {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::LeaseBeforeHead,
         Self::MemberAfterHead,
         Self::LeaseWithoutMember,
@@ -65,7 +69,9 @@ impl Break {
         Self::JournalAfterAck,
         Self::StampAhead,
         Self::FillOfAnotherStream,
+        Self::ModeFetchedDetached,
         Self::LeftButSaved,
+        Self::LeavingUnwelcomed,
         Self::SavedAhead,
     ];
 }
