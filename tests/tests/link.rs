@@ -124,6 +124,8 @@ fn outages() {
     assert_ne!(link.status(0, &unknown, P2), 200);
     link.world.control_planes.iter_mut().for_each(cargoman_testkit::cargoman::Node::start);
     works(&link, "control planes are back");
+    // What happened to the customer meanwhile was heard by the edges: they have read him anew.
+    link.warm(&token);
     // PostgreSQL held.
     link.world.database.pause();
     goes_on(&link, "PostgreSQL held");
@@ -133,6 +135,7 @@ fn outages() {
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     link.world.database.resume();
     works(&link, "PostgreSQL goes on");
+    link.warm(&token);
     // PostgreSQL killed, and away.
     link.world.database.kill9();
     goes_on(&link, "PostgreSQL killed");
@@ -149,7 +152,7 @@ fn works(link: &Link, what: &str) {
         let (status, answer) = link.world.api(0, "POST", &path, Some(&body));
         (status == 201 && answer["propagation"]["effective"] == true).then_some(())
     });
-    let (token, made) = link.token(1);
+    let (token, made) = link.token(link.world.control_planes.len() - 1);
     assert_eq!(made["effective"], true, "{what}: {made:#}");
     for edge in 0..link.world.edges.len() {
         assert_eq!(link.status(edge, &token, P2), 200, "{what}");
@@ -293,6 +296,7 @@ fn an_edge_that_starts_alone() {
     link.warm(&kept);
     link.warm(&token);
     assert_eq!(link.revoke(0, &token).1["effective"], true);
+    link.warm(&kept);
     link.world.control_planes[0].kill9();
     link.world.edges[0].kill9();
     link.world.edges[0].spawn();
