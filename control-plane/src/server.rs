@@ -1,8 +1,10 @@
-//! Starts the control plane: schema, pools, storage, listeners, jobs; and stops them in the reverse order.
+//! Starts the control plane: listeners first, which say 503, then schema, pools and jobs; and stops them in the reverse order.
+
+mod opening;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
@@ -11,12 +13,13 @@ use tokio::sync::{Notify, watch};
 
 use crate::config::Config;
 use crate::git::child::Worker;
+use crate::http::gate::Gate;
 use crate::http::router;
 use crate::jobs;
 use crate::link::Link;
 use crate::state::{Secrets, State};
 use crate::storage::{Storage, StorageError};
-use crate::store::{Actor, Database, MigrateError, StoreError, migrate};
+use crate::store::{Database, MigrateError, Pulse, StoreError, health};
 
 /// Requests that are under way at the stop may take so long; then they are cut.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -29,23 +32,28 @@ pub(crate) const UPLOAD_PREFIX: &str = "cargoman-upload-";
 pub struct Start {
     /// The configuration, with every folder and the public address filled in.
     pub config: Config,
+    /// How the git worker is started.
+    pub git_worker: Worker,
+    /// What opens the listeners.
+    pub secrets: Secrets,
+    /// Slug and name of the tenant that is made when there is none.
+    pub first_tenant: (&'static str, &'static str),
+}
+
+/// How the database is reached.
+#[derive(Debug, Clone)]
+pub struct Access {
     /// The database.
     pub database: PgConnectOptions,
     /// For the migrations, where another role or address is needed.
     pub migrate: Option<PgConnectOptions>,
     /// For listening to other instances, where `database` is a pooler that shares sessions.
     pub listen: Option<PgConnectOptions>,
-    /// How the git worker is started.
-    pub git_worker: Worker,
-    /// What opens the listeners.
-    pub secrets: Secrets,
     /// Whether no other control plane uses this database: then jobs that seem to run are left over from a crash.
     pub alone: bool,
-    /// Slug and name of the tenant that is made when there is none.
-    pub first_tenant: (&'static str, &'static str),
 }
 
-/// Why a control plane does not start.
+/// Why a control plane does not start, or ends.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The schema.
@@ -63,64 +71,33 @@ pub enum StartError {
     /// A folder is missing in the configuration.
     #[error("storage.root and git.root must be set: name a folder with --data")]
     Folders,
+    /// A listener that failed while it served.
+    #[error("a listener failed: {0}")]
+    Serve(#[from] std::io::Error),
 }
 
-/// A control plane that is ready to serve.
+/// A control plane whose listeners are bound, and that does not serve yet.
 #[derive(Debug)]
 pub struct Server {
-    /// What handlers share.
-    pub state: State,
+    start: Start,
+    storage: Storage,
     public: TcpListener,
     edge: TcpListener,
-    to_listen: PgConnectOptions,
 }
 
 impl Server {
-    /// Opens everything, but serves nothing yet.
+    /// Opens what needs no database.
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn start(start: Start) -> Result<Self, StartError> {
-        let Start {
-            config,
-            database,
-            migrate: migrate_options,
-            listen: to_listen,
-            git_worker,
-            secrets,
-            alone,
-            first_tenant,
-        } = start;
-        let to_listen = to_listen.unwrap_or_else(|| database.clone());
-        migrate(migrate_options.as_ref().unwrap_or(&database)).await?;
-        let database = Database::connect(&database, config.database.connections).await?;
-        if alone {
-            database.system().retake_all_jobs().await?;
-        }
-        if database.system().tenants(crate::store::Page { offset: 0, limit: 1 }).await?.1 == 0 {
-            make_default_tenant(&database, first_tenant).await?;
-        }
-        let root = config.storage.root.clone().ok_or(StartError::Folders)?;
-        if config.git.root.is_none() {
+    pub async fn bind(start: Start) -> Result<Self, StartError> {
+        let root = start.config.storage.root.clone().ok_or(StartError::Folders)?;
+        if start.config.git.root.is_none() {
             return Err(StartError::Folders);
         }
-        let public = listen(config.server.listen).await?;
-        let edge = listen(config.server.edge_listen).await?;
-        let link = Arc::new(Link::new(&config.link));
-        let state = State {
-            database,
-            storage: Storage::in_folder(&root)?,
-            config: Arc::new(config),
-            git_worker: Arc::new(git_worker),
-            secrets: Arc::new(secrets),
-            jobs_waiting: Arc::new(Notify::new()),
-            token_uses: Arc::default(),
-            link,
-        };
-        if alone {
-            forget_half_uploads(&state.uploads_root());
-        }
-        Ok(Self { state, public, edge, to_listen })
+        let public = listen(start.config.server.listen).await?;
+        let edge = listen(start.config.server.edge_listen).await?;
+        Ok(Self { storage: Storage::in_folder(&root)?, start, public, edge })
     }
 
     /// Where the public API listens.
@@ -141,39 +118,29 @@ impl Server {
 
     /// Says where Composer reaches the default tenant, unless the configuration says so.
     pub fn set_default_public_url(&mut self, url: String) {
-        if self.state.config.server.public_url.is_some() {
-            return;
-        }
-        let mut config = (*self.state.config).clone();
-        config.server.public_url = Some(url);
-        self.state.config = Arc::new(config);
+        self.start.config.server.public_url.get_or_insert(url);
     }
 
-    /// Serves until `stop` says true.
+    /// Answers at once, 503 at first; serves when `access` is known and the database is there, until `stop` says true. Without
+    /// an access nothing is ever served.
     ///
     /// # Errors
-    /// When a listener fails.
-    pub async fn serve(self, stop: watch::Receiver<bool>) -> std::io::Result<()> {
-        let Self { state, public, edge, to_listen } = self;
-        let stopped = |mut stop: watch::Receiver<bool>| async move {
-            // An error means that whoever could say stop is gone: that is a stop too.
-            stop.wait_for(|stop| *stop).await.ok();
-        };
-        let public = axum::serve(public, router::public(state.clone())).with_graceful_shutdown(stopped(stop.clone()));
-        let edge = axum::serve(edge, router::edge(state.clone())).with_graceful_shutdown(stopped(stop.clone()));
-        let jobs = async {
-            jobs::run(state.clone(), stop.clone()).await;
-            Ok(())
-        };
-        let uses = async {
-            state.token_uses.run(state.database.system(), stop.clone()).await;
-            Ok(())
-        };
-        let link = async {
-            state.link.run(state.database.system(), &to_listen, stop.clone()).await;
-            Ok(())
-        };
-        let all = async { tokio::try_join!(public.into_future(), edge.into_future(), jobs, uses, link).map(|_| ()) };
+    /// When a listener fails, or the database cannot be used however often it is tried.
+    pub async fn serve(
+        self,
+        access: impl Future<Output = Option<Access>>,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(), StartError> {
+        let Self { start, storage, public, edge } = self;
+        let (pulse, health) = health();
+        let (public_gate, edge_gate) = (Gate::new(health.clone()), Gate::new(health));
+        let doors = Arc::new(Doors { public: public_gate, edge: edge_gate, database: OnceLock::new() });
+        let public = axum::serve(public, doors.public.service()).with_graceful_shutdown(stopped(stop.clone()));
+        let edge = axum::serve(edge, doors.edge.service()).with_graceful_shutdown(stopped(stop.clone()));
+        let public = async { Ok(public.await?) };
+        let edge = async { Ok(edge.await?) };
+        let work = work(start, storage, access, Arc::clone(&doors), pulse, stop.clone());
+        let all = async { tokio::try_join!(public, edge, work).map(|_| ()) };
         let overdue = async {
             stopped(stop.clone()).await;
             tokio::time::sleep(DRAIN).await;
@@ -183,9 +150,69 @@ impl Server {
             ended = all => ended,
             () = overdue => Ok(()),
         };
-        state.database.close().await;
+        if let Some(database) = doors.database.get() {
+            database.close().await;
+        }
         ended
     }
+}
+
+/// What opens when there is a database.
+struct Doors {
+    public: Arc<Gate>,
+    edge: Arc<Gate>,
+    database: OnceLock<Database>,
+}
+
+/// Opens the database, then the doors; then does what is nobody's request, until the stop.
+async fn work(
+    start: Start,
+    storage: Storage,
+    access: impl Future<Output = Option<Access>>,
+    doors: Arc<Doors>,
+    pulse: Pulse,
+    stop: watch::Receiver<bool>,
+) -> Result<(), StartError> {
+    let opening = async {
+        let Some(access) = access.await else { return Ok(None) };
+        let database = opening::open(&access, start.config.database.connections, start.first_tenant).await?;
+        Ok::<_, StartError>(Some((access, database)))
+    };
+    let opened = tokio::select! {
+        opened = opening => opened?,
+        () = stopped(stop.clone()) => None,
+    };
+    let Some((access, database)) = opened else { return Ok(()) };
+    let link = Arc::new(Link::new(&start.config.link));
+    let state = State {
+        database: doors.database.get_or_init(|| database).clone(),
+        storage,
+        config: Arc::new(start.config),
+        git_worker: Arc::new(start.git_worker),
+        secrets: Arc::new(start.secrets),
+        jobs_waiting: Arc::new(Notify::new()),
+        token_uses: Arc::default(),
+        link: Arc::clone(&link),
+    };
+    if access.alone {
+        forget_half_uploads(&state.uploads_root());
+    }
+    doors.public.open(router::public(state.clone()));
+    doors.edge.open(router::edge(state.clone()));
+    tracing::info!("control plane ready");
+    let jobs = jobs::run(state.clone(), stop.clone());
+    let uses = state.token_uses.run(state.database.system(), stop.clone());
+    let to_listen = access.listen.as_ref().unwrap_or(&access.database);
+    let link = link.run(state.database.system(), to_listen, stop);
+    tokio::select! {
+        _ = futures::future::join3(jobs, uses, link) => Ok(()),
+        never = pulse.feel(access.database.clone()) => match never {},
+    }
+}
+
+/// An error means that whoever could say stop is gone: that is a stop too.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    stop.wait_for(|stop| *stop).await.ok();
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -198,14 +225,6 @@ fn forget_half_uploads(folder: &Path) {
         if entry.file_name().to_string_lossy().starts_with(UPLOAD_PREFIX) {
             std::fs::remove_file(entry.path()).ok();
         }
-    }
-}
-
-/// Several instances may come first at the same moment; the unique index lets one win.
-async fn make_default_tenant(database: &Database, (slug, name): (&str, &str)) -> Result<(), StoreError> {
-    match database.system().insert_tenant(slug, name, true, &Actor::Setup).await {
-        Err(error) if error.is_conflict("tenant_one_default") || error.is_conflict("tenant_slug_taken") => Ok(()),
-        other => other.map(|_| ()),
     }
 }
 

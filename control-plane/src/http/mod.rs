@@ -5,6 +5,7 @@ mod consent;
 pub mod edge;
 mod envelope;
 mod fields;
+pub(crate) mod gate;
 mod idempotency;
 mod operator;
 mod path;

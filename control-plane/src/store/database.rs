@@ -23,6 +23,9 @@ pub struct System {
 /// How long a caller waits for a connection: the API answers 503 within a second of the database's going away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(900);
 
+/// How long closing the connections may take.
+const CLOSE: Duration = Duration::from_secs(2);
+
 impl Database {
     /// Connects with both roles; the database must be migrated.
     ///
@@ -49,10 +52,12 @@ impl Database {
         Ok(())
     }
 
-    /// Closes every connection.
+    /// Closes every connection. A server that hangs is not waited for.
     pub async fn close(&self) {
-        self.app.close().await;
-        self.system.pool.close().await;
+        let closed = async { tokio::join!(self.app.close(), self.system.pool.close()) };
+        if tokio::time::timeout(CLOSE, closed).await.is_err() {
+            tracing::warn!("the database does not let go of its connections; leaving them to it");
+        }
     }
 }
 
@@ -69,7 +74,7 @@ async fn pool(options: &PgConnectOptions, role: &'static str, connections: u32) 
                 };
                 connection.execute(become_role).await?;
                 connection
-                    .execute("set statement_timeout = '60s'; set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '10s'; set time zone 'UTC'")
+                    .execute("set statement_timeout = '60s'; set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '2s'; set time zone 'UTC'")
                     .await?;
                 Ok(())
             })

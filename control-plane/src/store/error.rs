@@ -43,17 +43,27 @@ impl From<sqlx::Error> for StoreError {
                 (None, Some("22021" | "22P05")) => Self::Unstorable,
                 // Serialization failure, deadlock, lock not available, statement cancelled, idle in transaction too long.
                 (None, Some("40001" | "40P01" | "55P03" | "57014" | "25P03")) => Self::Contended(error),
-                // Admin shutdown, crash shutdown, cannot connect now.
-                (None, Some("57P01" | "57P02" | "57P03")) => Self::Unavailable(error),
-                // Out of disk, memory or connections.
-                (None, Some(code)) if code.starts_with("53") => Self::Unavailable(error),
+                _ if is_away(&error) => Self::Unavailable(error),
                 _ => Self::Driver(error),
             },
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => {
-                Self::Unavailable(error)
-            }
+            _ if is_away(&error) => Self::Unavailable(error),
             _ => Self::Driver(error),
         }
+    }
+}
+
+/// Whether the server is what is missing, and not what was asked of it.
+pub(super) fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(database) => match database.code().as_deref() {
+            // Admin shutdown, crash shutdown, cannot connect now.
+            Some("57P01" | "57P02" | "57P03") => true,
+            // Out of disk, memory or connections.
+            Some(code) => code.starts_with("53"),
+            None => false,
+        },
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => true,
+        _ => false,
     }
 }
 
@@ -61,6 +71,12 @@ impl StoreError {
     /// A row that should not be.
     pub(crate) fn inconsistent(table: &'static str, what: impl std::fmt::Display) -> Self {
         Self::Inconsistent { table, what: what.to_string() }
+    }
+
+    /// Whether trying again later may help.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Contended(_))
     }
 
     /// Whether the named constraint refused the write.

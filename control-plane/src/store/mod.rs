@@ -6,6 +6,7 @@
 
 mod database;
 mod error;
+mod health;
 mod migrate;
 mod notices;
 mod transaction;
@@ -28,14 +29,17 @@ pub mod licence_facts;
 pub mod link;
 pub mod packages;
 pub mod publish;
+pub mod stats;
 pub mod tenants;
 pub mod token_uses;
 pub mod tokens;
+pub mod usage;
 pub mod vendors;
 pub mod versions;
 
 pub use database::{Database, System};
 pub use error::StoreError;
+pub use health::{Health, Pulse, health};
 pub use migrate::{MigrateError, migrate};
 pub use notices::{Notice, Notices};
 pub use transaction::{Actor, TenantTransaction};

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod database_away;
 mod edge_api;
 mod edge_licences;
 mod fixture;
@@ -37,4 +38,5 @@ mod routes;
 mod row_level_security;
 mod secrets;
 mod serving;
+mod usage;
 mod zip;

@@ -97,7 +97,7 @@ impl Layers {
                     section.entry(url).or_insert_with(|| "http://127.0.0.1:1".into());
                 }
             }
-            // It stands for the one that `up` makes anew at each start.
+            // It stands for the one that `up` makes.
             let credential = generate(Kind::Edge)?.expose().to_owned();
             variables.push(("CARGOMAN_CONTROL_PLANE__CREDENTIAL".to_owned(), credential));
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use cargoman_control_plane::git::child::Worker;
-use cargoman_control_plane::server::{Server, Start};
+use cargoman_control_plane::server::{Access, Server, Start};
 use cargoman_control_plane::sqlx_options::PgConnectOptions;
 use cargoman_control_plane::state::Secrets;
 use cargoman_credential::{Kind, Secret};
@@ -40,26 +40,28 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let Some(database) = database()? else {
         return Err(Failure::usage("DATABASE_URL is not set: name the server, postgres://user@host/database"));
     };
+    let access =
+        Access { database, migrate: database_for_migrations()?, listen: database_for_listening()?, alone: false };
     let start = Start {
         config,
-        database,
-        migrate: database_for_migrations()?,
-        listen: database_for_listening()?,
         git_worker: git_worker()?,
         secrets: Secrets { admin: admin.digest(), edge: edge.digest() },
-        alone: false,
         first_tenant: ("default", "Default"),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(async {
-        let server = Server::start(start).await?;
+        let server = Server::bind(start).await?;
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(async move {
             until_signal().await;
             stop.send_replace(true);
         });
-        tracing::info!(address = %server.public_address().map_err(Failure::failed)?, "control plane ready");
-        server.serve(stopped).await.map_err(Failure::failed)
+        tracing::info!(
+            public = %server.public_address().map_err(Failure::failed)?,
+            edges = %server.edge_address().map_err(Failure::failed)?,
+            "listening"
+        );
+        Ok(server.serve(std::future::ready(Some(access)), stopped).await?)
     })
 }
 

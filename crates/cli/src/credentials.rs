@@ -43,6 +43,24 @@ pub(crate) fn admin_token(file: Option<&Path>, data: Option<&Path>) -> Result<Ad
     Ok(AdminToken { text: secret.expose().to_owned(), new: true })
 }
 
+/// The credential between the two parts of `up`, made at the first start: what an edge kept is sealed with it, and must open
+/// at the next start.
+pub(crate) fn edge_credential(data: &Path) -> Result<Secret, Failure> {
+    let kept = data.join("edge-credential");
+    if kept.exists() {
+        return match Secret::parse(read(&kept)?.trim()) {
+            Ok(secret) if secret.kind() == Kind::Edge => Ok(secret),
+            _ => Err(Failure::usage(format!(
+                "{} holds no well-formed cme_… secret; delete it and a new one is made",
+                kept.display()
+            ))),
+        };
+    }
+    let secret = generate(Kind::Edge)?;
+    write_secret(&kept, secret.expose())?;
+    Ok(secret)
+}
+
 fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))
 }

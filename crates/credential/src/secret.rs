@@ -17,7 +17,7 @@ pub enum Kind {
     Operator,
     /// An edge's credential, `cme_…`.
     Edge,
-    /// What an edge gets its credential for, `cmj_…`.
+    /// What a new edge trades for its credential, once, `cmj_…`.
     Join,
 }
 

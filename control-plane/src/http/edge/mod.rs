@@ -5,6 +5,7 @@ pub(crate) mod installs;
 pub(crate) mod join;
 pub(crate) mod link;
 pub(crate) mod read;
+pub(crate) mod usage;
 
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;

@@ -11,6 +11,7 @@ pub(crate) mod packages;
 pub(crate) mod preview;
 pub(crate) mod propagation;
 pub(crate) mod settings;
+pub(crate) mod stats;
 pub(crate) mod sync;
 pub(crate) mod tasks;
 pub(crate) mod tenants;

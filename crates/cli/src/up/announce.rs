@@ -1,4 +1,4 @@
-//! Tells when everything is ready, and turns a signal into the end of everything.
+//! Tells when everything is ready, however long that takes, and turns a signal into the end of everything.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -19,7 +19,8 @@ pub(super) struct Announcement {
     pub(super) admin_token: String,
 }
 
-const LONGEST: Duration = Duration::from_secs(60);
+/// How often the log says that it is not ready yet.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Returns when a signal came or something else ended.
@@ -47,13 +48,16 @@ pub(super) fn until_stopped(
 async fn announce(announcement: &Announcement) -> Result<(), Failure> {
     let client =
         reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build().map_err(Failure::failed)?;
-    let until = Instant::now() + LONGEST;
-    let ready = format!("{}/readyz", announcement.edge);
-    while !client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
-        if Instant::now() >= until {
-            return Err(Failure::failed("the edge is not ready after a minute; see the log above for the cause"));
+    for part in [&announcement.edge, &announcement.control] {
+        let ready = format!("{part}/readyz");
+        let mut since = Instant::now();
+        while !client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            if since.elapsed() >= SAY_EVERY {
+                since = Instant::now();
+                tracing::warn!(part, "not ready yet; the log above tells the cause");
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        tokio::time::sleep(LOOK_EVERY).await;
     }
     if let Some(folder) = &announcement.demo {
         demo::prepare(folder, announcement).await?;

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use cargoman_control_plane::server::{Server, Start};
-use tokio::sync::watch;
+use cargoman_control_plane::server::{Access, Server, Start};
+use tokio::sync::{oneshot, watch};
 
 use crate::exit::Failure;
 
@@ -22,14 +22,29 @@ pub(super) struct Thread {
     address_of_edge: Option<mpsc::Sender<String>>,
 }
 
+/// What it is told while it runs.
+pub(super) struct Signals {
+    /// How the database is reached, once that is known.
+    pub(super) access: oneshot::Receiver<Access>,
+    /// Turns true when it is to end.
+    pub(super) end: watch::Receiver<bool>,
+    /// To be told when it ended.
+    pub(super) stop_all: watch::Sender<bool>,
+}
+
 impl Thread {
     /// Starts it; it opens its listeners and then waits for [`Self::serve`].
-    pub(super) fn start(start: Start, stopped: watch::Receiver<bool>) -> Result<Self, Failure> {
+    pub(super) fn start(start: Start, signals: Signals) -> Result<Self, Failure> {
         let (opened_sender, opened) = mpsc::channel();
         let (address_of_edge, address) = mpsc::channel();
         let handle = std::thread::Builder::new()
             .name("control-plane".to_owned())
-            .spawn(move || run(start, &opened_sender, &address, stopped))
+            .spawn(move || {
+                let stop_all = signals.stop_all.clone();
+                let ended = run(start, &opened_sender, &address, signals);
+                stop_all.send_replace(true);
+                ended
+            })
             .map_err(Failure::failed)?;
         Ok(Self { handle, opened, address_of_edge: Some(address_of_edge) })
     }
@@ -39,7 +54,7 @@ impl Thread {
         self.opened.recv().ok()
     }
 
-    /// Lets it serve. `address_of_edge` is the public address unless another was configured.
+    /// Lets it answer. `address_of_edge` is the public address unless another was configured.
     pub(super) fn serve(&mut self, address_of_edge: &str) {
         if let Some(sender) = self.address_of_edge.take() {
             // An error means that it ended already; joining tells why.
@@ -59,11 +74,11 @@ fn run(
     start: Start,
     opened: &mpsc::Sender<Addresses>,
     address_of_edge: &mpsc::Receiver<String>,
-    stopped: watch::Receiver<bool>,
+    signals: Signals,
 ) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(async {
-        let mut server = Server::start(start).await?;
+        let mut server = Server::bind(start).await?;
         let addresses = Addresses {
             public: server.public_address().map_err(Failure::failed)?,
             edge: server.edge_address().map_err(Failure::failed)?,
@@ -74,6 +89,8 @@ fn run(
         }
         let Ok(address) = address_of_edge.recv() else { return Ok(()) };
         server.set_default_public_url(address);
-        server.serve(stopped).await.map_err(Failure::failed)
+        // Whoever could say where the database is tells himself why he does not.
+        let access = async { signals.access.await.ok() };
+        Ok(server.serve(access, signals.end).await?)
     })
 }

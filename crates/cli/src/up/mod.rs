@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use cargoman_control_plane::config::{Config, LinkConfig};
 use cargoman_control_plane::server::Start;
 use cargoman_control_plane::state::Secrets;
-use cargoman_credential::{Kind, Secret};
+use cargoman_credential::Secret;
 use cargoman_proxy::config::EdgeConfig;
 use cargoman_proxy::server::Edge;
 use clap::Args;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::configuration::Layers;
 use crate::control_plane::{git_worker, install_crypto};
@@ -67,19 +67,15 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     if admin.new {
         show_new_token(&admin, &data);
     }
-    let stop = watch::channel(false).0;
-    let database = database::open(&data, stop.clone())?;
     let up = Up {
         arguments: &arguments,
         layers: &layers,
         data: &data,
         admin: &admin,
         public_url: config.server.public_url.clone(),
-        stop,
+        stop: watch::channel(false).0,
     };
-    let served = up.serve(config, &database);
-    let stopped = database.stop();
-    served.and(stopped)
+    up.serve(config)
 }
 
 /// Fills in what follows from the flags and the folder.
@@ -125,35 +121,46 @@ struct Up<'a> {
 }
 
 impl Up<'_> {
-    /// Runs everything until a signal, or until a part ends.
-    fn serve(&self, config: Config, database: &database::Opened) -> Result<(), Failure> {
-        let credential = credentials::generate(Kind::Edge)?;
+    /// Runs everything until a signal, or until a part ends. The listeners come first and the edge with them: it may serve
+    /// what it knows long before the database is there.
+    fn serve(&self, config: Config) -> Result<(), Failure> {
+        let credential = credentials::edge_credential(self.data)?;
+        let source = database::Source::find(self.data)?;
         let mut config = config;
-        if database.is_private() {
+        if source.is_private() {
             // The edge lives and dies with this process: an hour without its own database is no reason to answer nobody.
             config.link.grace_hours.get_or_insert(LinkConfig::ENDLESS_HOURS);
         }
         let start = Start {
             config,
-            database: database.options.clone(),
-            migrate: database.migrate.clone(),
-            listen: database.listen.clone(),
             git_worker: git_worker()?,
             secrets: Secrets { admin: self.admin.digest(), edge: credential.digest() },
-            alone: database.is_private(),
             first_tenant: if self.arguments.demo { ("demo", "Demo") } else { ("default", "Default") },
         };
-        let mut control_plane = control_plane::Thread::start(start, self.stop.subscribe())?;
-        let served = match control_plane.addresses() {
-            Some(addresses) => {
-                let edge = self.edge(addresses, &credential);
-                edge.and_then(|edge| self.serve_edge(edge, &mut control_plane, addresses))
-            }
-            // It ended before it could serve; joining it tells why.
-            None => Ok(()),
+        let (access, known) = oneshot::channel();
+        let end = watch::channel(false).0;
+        let signals = control_plane::Signals { access: known, end: end.subscribe(), stop_all: self.stop.clone() };
+        let mut control_plane = control_plane::Thread::start(start, signals)?;
+        // None: it ended before it could listen; joining it tells why.
+        let Some(addresses) = control_plane.addresses() else { return control_plane.join() };
+        let opened = self.edge(addresses, &credential).and_then(|edge| {
+            let database = database::Thread::start(source, access, self.stop.clone())?;
+            Ok((edge, database))
+        });
+        let (served, database) = match opened {
+            Ok((edge, database)) => (self.serve_edge(edge, &mut control_plane, addresses), Some(database)),
+            Err(failure) => (Err(failure), None),
         };
-        self.stop.send_replace(true);
-        control_plane.join().and(served)
+        // The edge has drained: nobody needs the control plane any more, and then nobody the database.
+        end.send_replace(true);
+        let ended = control_plane.join();
+        let stopped = database.map_or(Ok(()), database::Thread::stop);
+        ended.and(served).and(stopped)
+    }
+
+    fn edge_is_named(&self) -> bool {
+        let in_file = self.layers.edge.get("edge").is_some_and(|section| section.get("name").is_some());
+        in_file || self.layers.edge_variables.iter().any(|(name, _)| name == "CARGOMAN_EDGE__NAME")
     }
 
     fn edge(&self, addresses: control_plane::Addresses, credential: &Secret) -> Result<Edge, Failure> {
@@ -168,6 +175,8 @@ impl Up<'_> {
         let listen = self.arguments.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
         set("edge", "listen", vec![listen.to_string()].into(), self.arguments.listen.is_none());
         set("cache", "directory", self.data.join("edge").to_string_lossy().into_owned().into(), true);
+        let state = self.data.join("edge-state").to_string_lossy().into_owned();
+        set("edge", "state_directory", state.into(), true);
         set("control_plane", "edge_url", format!("http://{}", addresses.edge).into(), false);
         set("control_plane", "public_url", format!("http://{}", addresses.public).into(), false);
         // What ties the two parts together is ours to say; the rest of the environment holds.
@@ -175,7 +184,12 @@ impl Up<'_> {
         let others = self.layers.edge_variables.iter();
         let others = others.filter(|(name, _)| !name.starts_with("CARGOMAN_CONTROL_PLANE__"));
         let variables = others.cloned().chain([secret]);
-        let config = EdgeConfig::from_toml_and_variables(&table.to_string(), variables).map_err(Failure::usage)?;
+        let mut config = EdgeConfig::from_toml_and_variables(&table.to_string(), variables).map_err(Failure::usage)?;
+        // Whatever could revoke something stops along with it, so its saved state stays good.
+        config.leave_at_stop = false;
+        if !self.edge_is_named() {
+            config.name = "up".to_owned();
+        }
         Edge::new(config).map_err(Failure::failed)
     }
 
@@ -202,10 +216,11 @@ impl Up<'_> {
             .name("signals".to_owned())
             .spawn(move || announce::until_stopped(&announcement, &stop, stopped))
             .map_err(Failure::failed)?;
-        edge.run(self.stop.subscribe());
+        let served = edge.run(self.stop.subscribe()).map_err(Failure::failed);
         // However the edge ended, everything ends with it.
         self.stop.send_replace(true);
-        watcher.join().map_err(|_| Failure::failed("the thread for signals panicked"))?
+        watcher.join().map_err(|_| Failure::failed("the thread for signals panicked"))??;
+        served
     }
 }
 
