@@ -75,7 +75,7 @@ async fn an_edge_that_says_nothing_is_waited_for_and_named() {
     let about = propagation(&answer);
     let took = about["took_ms"].as_i64().unwrap();
     assert!(about["effective"] == false && (5_000..7_000).contains(&took), "{about}");
-    assert_eq!(about["pending"][0]["edge"], "one");
+    assert_eq!((&about["pending"][0]["edge"], &about["status"]), (&json!("one"), &json!(201)));
     let until: chrono::DateTime<chrono::Utc> =
         about["pending"][0]["may_serve_until"].as_str().unwrap().parse().unwrap();
     assert!(until > chrono::Utc::now() + chrono::Duration::hours(23), "{until}");
