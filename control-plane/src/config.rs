@@ -44,6 +44,10 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// The edge API listens here; never reachable from outside.
     pub edge_listen: SocketAddr,
+    /// The edge API's certificate, PEM, the leaf first; with it the edge API speaks TLS.
+    pub edge_tls_certificate: Option<PathBuf>,
+    /// The certificate's key, PEM.
+    pub edge_tls_key: Option<PathBuf>,
     /// Canonical address of the default tenant, `https://packages.example.com`.
     pub public_url: Option<String>,
 }
@@ -53,6 +57,8 @@ impl Default for ServerConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             edge_listen: SocketAddr::from(([127, 0, 0, 1], 8082)),
+            edge_tls_certificate: None,
+            edge_tls_key: None,
             public_url: None,
         }
     }
@@ -252,6 +258,9 @@ impl Config {
         let mut problems = Vec::new();
         if let Some(Err(problem)) = self.server.public_url.as_deref().map(check_public_url) {
             problems.push(format!("server.public_url: {problem}"));
+        }
+        if self.server.edge_tls_certificate.is_some() != self.server.edge_tls_key.is_some() {
+            problems.push("server.edge_tls_certificate and server.edge_tls_key: give both or neither".to_owned());
         }
         if let Some(zone) = &self.tenancy.zone {
             let label = |label: &str| crate::domain::text::is_slug(label);

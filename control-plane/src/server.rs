@@ -10,11 +10,14 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::git::child::Worker;
-use crate::http::gate::Gate;
+use crate::http::gate::{Gate, Patience};
+use crate::http::listener::Connections;
 use crate::http::router;
+use crate::http::tls::{self, TlsError};
 use crate::jobs;
 use crate::link::Link;
 use crate::state::{Secrets, State};
@@ -23,6 +26,12 @@ use crate::store::{Database, MigrateError, Pulse, StoreError, health};
 
 /// Requests that are under way at the stop may take so long; then they are cut.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// When the sockets were handed over, whoever asks waits so long for the start: he asked a registry that never was away.
+const TAKES_OVER: Duration = Duration::from_secs(2);
+
+/// How long an idle connection is kept at the stop: a request may be on its way.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// Names of uploads that are coming in begin so.
 pub(crate) const UPLOAD_PREFIX: &str = "cargoman-upload-";
@@ -36,8 +45,19 @@ pub struct Start {
     pub git_worker: Worker,
     /// What opens the listeners.
     pub secrets: Secrets,
+    /// Sockets that listen already, instead of those of the configuration.
+    pub handed_over: HandedOver,
     /// Slug and name of the tenant that is made when there is none.
     pub first_tenant: (&'static str, &'static str),
+}
+
+/// Sockets that a parent handed over.
+#[derive(Debug, Default)]
+pub struct HandedOver {
+    /// For the public API.
+    pub public: Option<std::net::TcpListener>,
+    /// For the edge API.
+    pub edge: Option<std::net::TcpListener>,
 }
 
 /// How the database is reached.
@@ -68,6 +88,9 @@ pub enum StartError {
     /// A listener.
     #[error("cannot listen on {0}: {1}; stop what listens there or choose another address")]
     Listen(SocketAddr, #[source] std::io::Error),
+    /// The edge API's certificate.
+    #[error("server.edge_tls_certificate: {0}")]
+    Tls(#[from] TlsError),
     /// A folder is missing in the configuration.
     #[error("storage.root and git.root must be set: name a folder with --data")]
     Folders,
@@ -81,6 +104,9 @@ pub enum StartError {
 pub struct Server {
     start: Start,
     storage: Storage,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    /// Whether another program served here a moment ago.
+    takes_over: bool,
     public: TcpListener,
     edge: TcpListener,
 }
@@ -90,14 +116,21 @@ impl Server {
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn bind(start: Start) -> Result<Self, StartError> {
+    pub async fn bind(mut start: Start) -> Result<Self, StartError> {
         let root = start.config.storage.root.clone().ok_or(StartError::Folders)?;
         if start.config.git.root.is_none() {
             return Err(StartError::Folders);
         }
-        let public = listen(start.config.server.listen).await?;
-        let edge = listen(start.config.server.edge_listen).await?;
-        Ok(Self { storage: Storage::in_folder(&root)?, start, public, edge })
+        let server = &start.config.server;
+        let tls = match (&server.edge_tls_certificate, &server.edge_tls_key) {
+            (Some(certificate), Some(key)) => Some(tls::server_config(certificate, key)?),
+            _ => None,
+        };
+        let handed_over = std::mem::take(&mut start.handed_over);
+        let takes_over = handed_over.public.is_some() || handed_over.edge.is_some();
+        let public = listen(start.config.server.listen, handed_over.public).await?;
+        let edge = listen(start.config.server.edge_listen, handed_over.edge).await?;
+        Ok(Self { storage: Storage::in_folder(&root)?, start, tls, takes_over, public, edge })
     }
 
     /// Where the public API listens.
@@ -131,14 +164,23 @@ impl Server {
         access: impl Future<Output = Option<Access>>,
         stop: watch::Receiver<bool>,
     ) -> Result<(), StartError> {
-        let Self { start, storage, public, edge } = self;
+        let Self { start, storage, tls, takes_over, public, edge } = self;
         let (pulse, health) = health();
-        let (public_gate, edge_gate) = (Gate::new(health.clone()), Gate::new(health));
-        let doors = Arc::new(Doors { public: public_gate, edge: edge_gate, database: OnceLock::new() });
-        let public = axum::serve(public, doors.public.service()).with_graceful_shutdown(stopped(stop.clone()));
-        let edge = axum::serve(edge, doors.edge.service()).with_graceful_shutdown(stopped(stop.clone()));
-        let public = async { Ok(public.await?) };
-        let edge = async { Ok(edge.await?) };
+        let patience = watch::Sender::new(!takes_over);
+        let gate = || {
+            let patience = Patience::new(Instant::now() + TAKES_OVER, patience.subscribe());
+            Gate::new(health.clone(), stop.clone(), patience)
+        };
+        let doors = Arc::new(Doors {
+            public: gate(),
+            edge: gate(),
+            patience_over: patience.clone(),
+            database: OnceLock::new(),
+        });
+        let public = Connections::take(public, None, stopped(stop.clone()))?;
+        let edge = Connections::take(edge, tls, stopped(stop.clone()))?;
+        let public = answer(public, &doors.public, stop.clone());
+        let edge = answer(edge, &doors.edge, stop.clone());
         let work = work(start, storage, access, Arc::clone(&doors), pulse, stop.clone());
         let all = async { tokio::try_join!(public, edge, work).map(|_| ()) };
         let overdue = async {
@@ -161,6 +203,7 @@ impl Server {
 struct Doors {
     public: Arc<Gate>,
     edge: Arc<Gate>,
+    patience_over: watch::Sender<bool>,
     database: OnceLock<Database>,
 }
 
@@ -175,7 +218,8 @@ async fn work(
 ) -> Result<(), StartError> {
     let opening = async {
         let Some(access) = access.await else { return Ok(None) };
-        let database = opening::open(&access, start.config.database.connections, start.first_tenant).await?;
+        let database =
+            opening::open(&access, start.config.database.connections, start.first_tenant, &doors.patience_over).await?;
         Ok::<_, StartError>(Some((access, database)))
     };
     let opened = tokio::select! {
@@ -199,6 +243,7 @@ async fn work(
     }
     doors.public.open(router::public(state.clone()));
     doors.edge.open(router::edge(state.clone()));
+    doors.patience_over.send_replace(true);
     tracing::info!("control plane ready");
     let jobs = jobs::run(state.clone(), stop.clone());
     let uses = state.token_uses.run(state.database.system(), stop.clone());
@@ -215,8 +260,25 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
     stop.wait_for(|stop| *stop).await.ok();
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))
+async fn listen(address: SocketAddr, given: Option<std::net::TcpListener>) -> Result<TcpListener, StartError> {
+    match given {
+        Some(listener) => {
+            listener.set_nonblocking(true)?;
+            Ok(TcpListener::from_std(listener)?)
+        }
+        None => TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error)),
+    }
+}
+
+/// Answers on one listener. After the stop no connection is taken, and those there are may ask once more; then they end.
+async fn answer(connections: Connections, gate: &Arc<Gate>, stop: watch::Receiver<bool>) -> Result<(), StartError> {
+    let open = connections.open();
+    let quiet = async move {
+        stopped(stop).await;
+        // An error means that some are left: they are idle, or end with the request they are at.
+        tokio::time::timeout(IDLE, open.none()).await.ok();
+    };
+    Ok(axum::serve(connections, gate.service()).with_graceful_shutdown(quiet).await?)
 }
 
 /// Removes what was coming in when the program was killed; nobody else writes such files.

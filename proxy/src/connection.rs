@@ -6,6 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::HeaderMap;
@@ -14,7 +15,7 @@ use pingora::apps::ServerApp;
 use pingora::protocols::Stream;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::edge::EdgeProxy;
 
@@ -38,13 +39,21 @@ impl ServerApp for Bounded {
         self.proxy.process_new(stream, shutdown).await
     }
 
+    /// The listeners take no more. What is idle is not cut, as the proxy would do here: a request may be on its way. Whoever asks
+    /// once more is told that it was the last time, and whoever does not is cut when the drain is over.
     async fn cleanup(&self) {
-        self.proxy.cleanup().await;
+        self.open.closed();
     }
 }
 
+/// A connection that was taken last may not have begun to count.
+const BEGINS: Duration = Duration::from_millis(50);
+/// The longest that the listeners may take until they are closed.
+const CLOSES: Duration = Duration::from_secs(1);
+
 /// Counts open connections.
 pub(crate) struct Open {
+    closed: watch::Sender<bool>,
     count: AtomicUsize,
     most: usize,
     none: Notify,
@@ -53,13 +62,28 @@ pub(crate) struct Open {
 impl Open {
     /// At most `most` at a time.
     pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { count: AtomicUsize::new(0), most, none: Notify::new() })
+        Arc::new(Self { closed: watch::Sender::new(false), count: AtomicUsize::new(0), most, none: Notify::new() })
     }
 
     fn enter(self: &Arc<Self>) -> Option<Counted> {
         let counted = Counted(Arc::clone(self));
         let before = self.count.fetch_add(1, Ordering::AcqRel);
         (before < self.most).then_some(counted)
+    }
+
+    /// No more will come.
+    fn closed(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// Waits until no more come and all that came are counted.
+    pub(crate) async fn wait_for_closed(&self) {
+        let mut closed = self.closed.subscribe();
+        let closing = tokio::time::timeout(CLOSES, closed.wait_for(|closed| *closed)).await.is_ok();
+        if !closing {
+            tracing::warn!(target: "cargoman::edge", "the listeners did not close in time");
+        }
+        tokio::time::sleep(BEGINS).await;
     }
 
     /// Waits until there are none.

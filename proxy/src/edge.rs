@@ -53,6 +53,10 @@ impl EdgeProxy {
             credential: config.control_plane.credential.clone(),
         }
     }
+
+    fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
 }
 
 #[async_trait]
@@ -69,7 +73,8 @@ impl ProxyHttp for EdgeProxy {
     async fn early_request_filter(&self, session: &mut Session, visit: &mut Visit) -> Result<()> {
         // Parsing a request resets the time an idle connection has to "for ever"; where it is off it stays off.
         if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(self.limits.keep_alive.as_secs()));
+            let keep = (!self.is_stopping()).then_some(self.limits.keep_alive.as_secs());
+            session.set_keepalive(keep);
         }
         session.set_read_timeout(Some(self.limits.stall));
         session.set_write_timeout(Some(self.limits.stall));
@@ -87,7 +92,9 @@ impl ProxyHttp for EdgeProxy {
                 visit.passed_to = Some(tenant);
                 Ok(false)
             }
-            Answer::Reply(reply) => {
+            Answer::Reply(mut reply) => {
+                // Asked before the stop, answered after it.
+                reply.close |= self.is_stopping();
                 if let Err(error) = write::write(session, reply).await {
                     write::abandon(session, &error).await;
                 }
@@ -157,6 +164,9 @@ impl ProxyHttp for EdgeProxy {
         response: &mut ResponseHeader,
         visit: &mut Visit,
     ) -> Result<()> {
+        if self.is_stopping() {
+            session.set_keepalive(None);
+        }
         if let Some(changes) = visit.changes(&self.parts.plugins, session.req_header(), response.status) {
             for (name, value) in &changes.set {
                 response.insert_header(name.clone(), value.clone())?;

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use cargoman_listeners::{Listeners, ListenersError};
 use cargoman_proxy::config::EdgeConfig;
 use cargoman_proxy::join::join_if_new;
+use cargoman_proxy::plugin;
 use cargoman_proxy::server::Edge;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,9 +26,11 @@ struct Arguments {
 const BAD_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
+    // Before there are threads.
+    let listeners = Listeners::from_parent();
     let arguments = Arguments::parse();
     cargoman_telemetry::start();
-    let edge = match configured(&arguments).and_then(|config| Ok(Edge::new(config)?)) {
+    let edge = match configured(&arguments).and_then(|config| start(config, listeners)) {
         Ok(edge) => edge,
         Err(error) => {
             eprintln!("cargoman-edge: {error:#}");
@@ -58,6 +62,13 @@ fn configured(arguments: &Arguments) -> anyhow::Result<EdgeConfig> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     join_if_new(&text, std::env::vars())?;
     EdgeConfig::from_toml_and_variables(&text, std::env::vars()).with_context(|| path.display().to_string())
+}
+
+fn start(config: EdgeConfig, listeners: Result<Listeners, ListenersError>) -> anyhow::Result<Edge> {
+    let mut listeners = listeners?;
+    let handed_over = listeners.take_edge();
+    listeners.finish()?;
+    Ok(Edge::with_listeners(config, &plugin::registry(), handed_over)?)
 }
 
 /// Turns true at the first SIGTERM or SIGINT. Signals need a runtime, and the edge's own do not exist yet.

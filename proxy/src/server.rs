@@ -60,6 +60,9 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
+    /// A socket that was handed over cannot be used.
+    #[error("cannot use a socket that was handed over: {0}")]
+    HandedOver(io::Error),
     /// The cache directory cannot be used.
     #[error("cannot use cache.directory {directory}: {error}")]
     Cache {
@@ -101,9 +104,24 @@ impl Edge {
     /// # Errors
     /// As [`Self::new`].
     pub fn with_plugins(config: EdgeConfig, registry: &Registry) -> Result<Self, StartError> {
+        Self::with_listeners(config, registry, Vec::new())
+    }
+
+    /// An edge on sockets that are listening already, instead of those of `edge.listen`, if there are any.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_listeners(
+        config: EdgeConfig,
+        registry: &Registry,
+        handed_over: Vec<TcpListener>,
+    ) -> Result<Self, StartError> {
         // The first to install one wins; an embedding program may have been here before.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let listeners = config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
+        let listeners = match handed_over.is_empty() {
+            true => config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?,
+            false => handed_over.into_iter().map(take_over).collect::<Result<Vec<_>, _>>()?,
+        };
         let plugins = Plugins::build(&config.plugins, registry).map_err(ConfigError)?;
         let control_plane = ControlPlane::new(&config.control_plane)
             .map_err(|error| ConfigError(vec![format!("control_plane.credential: {error}")]))?;
@@ -185,11 +203,17 @@ impl Edge {
 }
 
 fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
-    let bound = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok((listener.local_addr()?, listener))
-    });
+    let bound = TcpListener::bind(address).and_then(ready);
     bound.map_err(|error| StartError::Listen { address, error })
+}
+
+fn take_over(listener: TcpListener) -> Result<(SocketAddr, TcpListener), StartError> {
+    ready(listener).map_err(StartError::HandedOver)
+}
+
+fn ready(listener: TcpListener) -> io::Result<(SocketAddr, TcpListener)> {
+    listener.set_nonblocking(true)?;
+    Ok((listener.local_addr()?, listener))
 }
 
 fn server_conf(config: &EdgeConfig) -> ServerConf {
@@ -258,6 +282,7 @@ impl ShutdownSignalWatch for Stop {
         let _ = asked.wait_for(|asked| *asked).await;
         self.stop.send_replace(true);
         let began = Instant::now();
+        self.open.wait_for_closed().await;
         if tokio::time::timeout(self.drain, self.open.wait_for_none()).await.is_err() {
             tracing::warn!(target: "cargoman::edge", "requests in flight did not end in time");
         }

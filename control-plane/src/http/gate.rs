@@ -1,12 +1,15 @@
 //! Stands in front of a listener's router: as long as there is no database every path but `/healthz` answers 503, and whoever
-//! waits for a database that stops answering gets his 503 at once. Decides nothing else about a request.
+//! waits for a database that stops answering gets his 503 at once. When the program is to end, each answer says that it is the
+//! connection's last. Decides nothing else about a request.
 
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::Method;
+use axum::http::{HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tower::ServiceExt;
 
 use crate::error::ApiError;
@@ -17,11 +20,31 @@ use crate::store::Health;
 pub(crate) struct Gate {
     router: OnceLock<Router>,
     health: Health,
+    stop: watch::Receiver<bool>,
+    patience: Patience,
+}
+
+/// How long a request may wait for a start that is under way; not at all once it was found that the database is away.
+#[derive(Debug, Clone)]
+pub(crate) struct Patience {
+    until: Instant,
+    over: watch::Receiver<bool>,
+}
+
+impl Patience {
+    pub(crate) fn new(until: Instant, over: watch::Receiver<bool>) -> Self {
+        Self { until, over }
+    }
+
+    async fn wait(&self) {
+        // Whichever ends it: who asks looks at the gate then.
+        tokio::time::timeout_at(self.until, self.over.clone().wait_for(|over| *over)).await.ok();
+    }
 }
 
 impl Gate {
-    pub(crate) fn new(health: Health) -> Arc<Self> {
-        Arc::new(Self { router: OnceLock::new(), health })
+    pub(crate) fn new(health: Health, stop: watch::Receiver<bool>, patience: Patience) -> Arc<Self> {
+        Arc::new(Self { router: OnceLock::new(), health, stop, patience })
     }
 
     /// From now on `router` answers.
@@ -35,12 +58,23 @@ impl Gate {
         let gate = Arc::clone(self);
         Router::new().fallback(move |request: Request| {
             let gate = Arc::clone(&gate);
-            async move { gate.pass(request).await }
+            async move {
+                // HTTP/2 says so in a frame of its own, and what was upgraded is HTTP no more.
+                let may_close = request.version() <= Version::HTTP_11;
+                let mut response = gate.pass(request).await;
+                if may_close && *gate.stop.borrow() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
+            }
         })
     }
 
     async fn pass(&self, request: Request) -> Response {
         let alive = request.uri().path() == "/healthz" && matches!(*request.method(), Method::GET | Method::HEAD);
+        if self.router.get().is_none() && !alive {
+            self.patience.wait().await;
+        }
         let Some(router) = self.router.get() else {
             return match alive {
                 true => "ok\n".into_response(),

@@ -79,12 +79,12 @@ fn tenant_wide() -> Router<State> {
         .route("/tasks", get(tasks::list))
         .route("/tasks/{id}", get(tasks::show))
         .route("/explain", get(explain::show))
-        .route("/propagation/{seq}", get(crate::http::rest::propagation::show))
         .route("/stats", get(stats::show))
         .route("/stats/daily", get(stats::daily))
         .route("/stats/packages/{vendor}/{name}", get(stats::of_package))
         .route("/stats/packages/{vendor}/{name}/versions/{*version}", get(stats::of_version))
         .route("/stats/customers/{id}", get(stats::of_customer))
+        .route("/propagation/{seq}", get(crate::http::rest::propagation::show))
         .route("/deletions", get(deletions::list))
         .route("/deletions/{id}/restore", post(deletions::restore))
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Access, StartError};
@@ -12,17 +13,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often the log says that it is still away.
 const SAY_EVERY: Duration = Duration::from_secs(30);
 
-/// A database with the present schema and a tenant.
+/// A database with the present schema and a tenant. `away` is told at the first try that fails.
 pub(super) async fn open(
     access: &Access,
     connections: u32,
     first_tenant: (&'static str, &'static str),
+    away: &watch::Sender<bool>,
 ) -> Result<Database, StartError> {
     let mut pause = FIRST_PAUSE;
     let mut said: Option<Instant> = None;
     loop {
         match once(access, connections, first_tenant).await {
             Err(error) if is_passing(&error) => {
+                away.send_replace(true);
                 if said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
                     said = Some(Instant::now());
                     tracing::warn!(

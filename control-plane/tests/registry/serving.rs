@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use cargoman_control_plane::config::Config;
 use cargoman_control_plane::git::child::Worker;
-use cargoman_control_plane::server::{Access, Server, Start};
+use cargoman_control_plane::server::{Access, HandedOver, Server, Start};
 use cargoman_control_plane::state::Secrets;
 use cargoman_credential::Digest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,6 +27,7 @@ pub(crate) fn start(folder: &std::path::Path) -> Start {
         config,
         git_worker: Worker::new(PathBuf::from(env!("CARGO_BIN_EXE_git-worker")), Vec::new()),
         secrets: Secrets { admin: Digest::of(ADMIN.as_bytes()), edge: Digest::of(EDGE.as_bytes()) },
+        handed_over: HandedOver::default(),
         first_tenant: ("default", "Default"),
     }
 }

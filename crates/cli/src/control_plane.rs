@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use cargoman_control_plane::git::child::Worker;
-use cargoman_control_plane::server::{Access, Server, Start};
+use cargoman_control_plane::server::{Access, HandedOver, Server, Start};
 use cargoman_control_plane::sqlx_options::PgConnectOptions;
 use cargoman_control_plane::state::Secrets;
 use cargoman_credential::{Kind, Secret};
+use cargoman_listeners::{EDGE_API, Listeners, PUBLIC};
 use clap::Args;
 use tokio::sync::watch;
 
@@ -29,8 +30,13 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    // Before there are threads.
+    let listeners = Listeners::from_parent().map_err(Failure::usage);
     cargoman_telemetry::start();
     install_crypto();
+    let mut listeners = listeners?;
+    let handed_over = handed_over(&mut listeners)?;
+    listeners.finish().map_err(Failure::usage)?;
     let config = Layers::read(Some(&arguments.config))?.control_plane()?;
     if config.server.public_url.is_none() {
         return Err(Failure::usage("server.public_url must be set: the address at which Composer reaches the edges"));
@@ -46,6 +52,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         config,
         git_worker: git_worker()?,
         secrets: Secrets { admin: admin.digest(), edge: edge.digest() },
+        handed_over,
         first_tenant: ("default", "Default"),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
@@ -63,6 +70,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         );
         Ok(server.serve(std::future::ready(Some(access)), stopped).await?)
     })
+}
+
+/// The control plane's own of the sockets that a parent handed over.
+pub(crate) fn handed_over(listeners: &mut Listeners) -> Result<HandedOver, Failure> {
+    let mut take = |name| listeners.take_one(name).map_err(Failure::usage);
+    Ok(HandedOver { public: take(PUBLIC)?, edge: take(EDGE_API)? })
 }
 
 fn edge_credential(file: Option<PathBuf>) -> Result<Secret, Failure> {

@@ -38,7 +38,7 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match &error {
             StartError::Migrate(_) | StartError::Store(_) => Self::database(error),
-            StartError::Folders => Self::usage(error),
+            StartError::Folders | StartError::Tls(_) => Self::usage(error),
             _ => Self::failed(error),
         }
     }

@@ -124,7 +124,7 @@ fn connections_are_bounded() {
     });
 }
 
-/// An idle connection does not hold up the end, and a listener's address is free at once.
+/// An idle connection holds up the end no longer than the drain lasts, and a listener's address is free at once.
 #[test]
 fn stopping() {
     let world = World::new();
@@ -135,7 +135,7 @@ fn stopping() {
     let address = world.address;
     let started = std::time::Instant::now();
     drop(world);
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     assert!(idle.is_closed());
     std::net::TcpListener::bind(address).unwrap();
 }

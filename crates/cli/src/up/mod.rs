@@ -8,20 +8,22 @@ mod control_plane;
 mod database;
 mod demo;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use cargoman_control_plane::config::{Config, LinkConfig};
 use cargoman_control_plane::server::Start;
 use cargoman_control_plane::state::Secrets;
 use cargoman_credential::Secret;
+use cargoman_listeners::Listeners;
 use cargoman_proxy::config::EdgeConfig;
+use cargoman_proxy::plugin;
 use cargoman_proxy::server::Edge;
 use clap::Args;
 use tokio::sync::{oneshot, watch};
 
 use crate::configuration::Layers;
-use crate::control_plane::{git_worker, install_crypto};
+use crate::control_plane::{git_worker, handed_over, install_crypto};
 use crate::credentials::{self, AdminToken};
 use crate::data_folder;
 use crate::exit::Failure;
@@ -52,6 +54,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    // Before there are threads.
+    let listeners = Listeners::from_parent().map_err(Failure::usage);
     cargoman_telemetry::start();
     install_crypto();
     let layers = Layers::read(arguments.config.as_deref())?;
@@ -62,6 +66,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let config = config.check().map_err(Failure::usage)?;
     if config.jobs.workers == 0 {
         return Err(Failure::usage("jobs.workers must be at least 1 here: nobody else would read repositories"));
+    }
+    if config.server.edge_tls_certificate.is_some() {
+        return Err(Failure::usage(
+            "server.edge_tls_certificate is for `cargoman control-plane`: here the edge is in the same process",
+        ));
     }
     let admin = credentials::admin_token(arguments.admin_token_file.as_deref(), Some(&data))?;
     if admin.new {
@@ -75,7 +84,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         public_url: config.server.public_url.clone(),
         stop: watch::channel(false).0,
     };
-    up.serve(config)
+    up.serve(config, listeners?)
 }
 
 /// Fills in what follows from the flags and the folder.
@@ -123,7 +132,7 @@ struct Up<'a> {
 impl Up<'_> {
     /// Runs everything until a signal, or until a part ends. The listeners come first and the edge with them: it may serve
     /// what it knows long before the database is there.
-    fn serve(&self, config: Config) -> Result<(), Failure> {
+    fn serve(&self, config: Config, mut listeners: Listeners) -> Result<(), Failure> {
         let credential = credentials::edge_credential(self.data)?;
         let source = database::Source::find(self.data)?;
         let mut config = config;
@@ -131,10 +140,13 @@ impl Up<'_> {
             // The edge lives and dies with this process: an hour without its own database is no reason to answer nobody.
             config.link.grace_hours.get_or_insert(LinkConfig::ENDLESS_HOURS);
         }
+        let handed_over = handed_over(&mut listeners)?;
+        let for_edge = listeners.take_edge();
         let start = Start {
             config,
             git_worker: git_worker()?,
             secrets: Secrets { admin: self.admin.digest(), edge: credential.digest() },
+            handed_over,
             first_tenant: if self.arguments.demo { ("demo", "Demo") } else { ("default", "Default") },
         };
         let (access, known) = oneshot::channel();
@@ -143,7 +155,7 @@ impl Up<'_> {
         let mut control_plane = control_plane::Thread::start(start, signals)?;
         // None: it ended before it could listen; joining it tells why.
         let Some(addresses) = control_plane.addresses() else { return control_plane.join() };
-        let opened = self.edge(addresses, &credential).and_then(|edge| {
+        let opened = self.edge(addresses, &credential, for_edge).and_then(|edge| {
             let database = database::Thread::start(source, access, self.stop.clone())?;
             Ok((edge, database))
         });
@@ -163,7 +175,12 @@ impl Up<'_> {
         in_file || self.layers.edge_variables.iter().any(|(name, _)| name == "CARGOMAN_EDGE__NAME")
     }
 
-    fn edge(&self, addresses: control_plane::Addresses, credential: &Secret) -> Result<Edge, Failure> {
+    fn edge(
+        &self,
+        addresses: control_plane::Addresses,
+        credential: &Secret,
+        handed_over: Vec<TcpListener>,
+    ) -> Result<Edge, Failure> {
         let mut table = self.layers.edge.clone();
         let mut set = |section: &str, key: &str, value: toml::Value, only_if_missing: bool| {
             let entry = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
@@ -190,7 +207,7 @@ impl Up<'_> {
         if !self.edge_is_named() {
             config.name = "up".to_owned();
         }
-        Edge::new(config).map_err(Failure::failed)
+        Edge::with_listeners(config, &plugin::registry(), handed_over).map_err(Failure::failed)
     }
 
     /// Serves on the calling thread; a second one listens to signals and tells when everything is ready.
