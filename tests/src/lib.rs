@@ -15,6 +15,7 @@ pub mod processes;
 pub mod published;
 pub mod reader;
 pub mod static_repository;
+pub mod scale_out;
 pub mod sync_result;
 mod tiny_http;
 pub mod world;

@@ -51,20 +51,19 @@ pub(crate) fn shown(propagation: &Propagation) -> Value {
     })
 }
 
-async fn with(response: Response, mut about: Value, effective: bool) -> Result<Response, ApiError> {
+async fn with(response: Response, about: Value, effective: bool) -> Result<Response, ApiError> {
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.map_err(|error| ApiError::Internal(error.into()))?;
     let mut value: Value = match body.is_empty() {
         true => json!({}),
         false => serde_json::from_slice(&body).map_err(|error| ApiError::Internal(error.into()))?,
     };
-    if !effective {
-        // What it would have said hides behind the 202.
-        about["status"] = json!(parts.status.as_u16());
-        parts.status = StatusCode::ACCEPTED;
-    }
     if let Some(value) = value.as_object_mut() {
         value.insert("propagation".to_owned(), about);
+    }
+    // What was made is made: 201 stays, so that a shop's scripts do not stumble over an edge that is away.
+    if !effective && parts.status == StatusCode::OK {
+        parts.status = StatusCode::ACCEPTED;
     }
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -98,9 +98,7 @@ impl Client {
             Err(error) => return Ok(Sent::BrokenOff(error.without_url().to_string())),
         };
         let reply = self.read(response, path).await?;
-        // Behind a 202 stands what it would have been.
-        let hidden = reply.whole.pointer("/propagation/status").and_then(Value::as_u64);
-        let new = reply.status == StatusCode::CREATED || hidden == Some(201);
+        let new = reply.status == StatusCode::CREATED;
         Ok(Sent::Answered(reply.data(path)?, new))
     }
 
