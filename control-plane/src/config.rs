@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -11,7 +12,7 @@ use crate::git::address::AllowedHosts;
 use crate::git::url::UrlPolicy;
 
 /// Names of the sections that belong to the control plane.
-pub const SECTIONS: [&str; 7] = ["server", "tenancy", "storage", "git", "uploads", "jobs", "database"];
+pub const SECTIONS: [&str; 8] = ["server", "tenancy", "storage", "git", "uploads", "jobs", "database", "link"];
 
 /// Everything the control plane can be told.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -31,6 +32,8 @@ pub struct Config {
     pub jobs: JobsConfig,
     /// The pool of connections.
     pub database: DatabaseConfig,
+    /// The link to the edges.
+    pub link: LinkConfig,
 }
 
 /// Listeners and public address.
@@ -177,6 +180,39 @@ impl Default for DatabaseConfig {
     }
 }
 
+/// The link to the edges.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LinkConfig {
+    /// How long an edge may believe what it knows without hearing anything, in seconds.
+    pub lease_seconds: u64,
+    /// How long after that it may go on for tenants who want it, in hours; without it 24.
+    pub grace_hours: Option<u64>,
+}
+
+impl Default for LinkConfig {
+    fn default() -> Self {
+        Self { lease_seconds: 3, grace_hours: None }
+    }
+}
+
+impl LinkConfig {
+    /// Practically without end: for an edge that lives and dies with its control plane.
+    pub const ENDLESS_HOURS: u64 = 87_600;
+
+    /// How long an edge may believe what it knows.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds)
+    }
+
+    /// How long after that it may go on.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs(self.grace_hours.unwrap_or(24) * 3600)
+    }
+}
+
 /// Something in the configuration is not acceptable.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -246,6 +282,12 @@ impl Config {
         }
         if !(2..=500).contains(&self.database.connections) {
             problems.push("database.connections: must be 2 to 500".to_owned());
+        }
+        if !(2..=60).contains(&self.link.lease_seconds) {
+            problems.push("link.lease_seconds: must be 2 to 60".to_owned());
+        }
+        if self.link.grace_hours.is_some_and(|hours| hours > LinkConfig::ENDLESS_HOURS) {
+            problems.push("link.grace_hours: must be 0 to 87600 (ten years)".to_owned());
         }
         problems
     }

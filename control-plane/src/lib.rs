@@ -12,6 +12,7 @@ pub mod error;
 pub mod git;
 pub mod http;
 pub mod jobs;
+pub mod link;
 pub mod server;
 pub mod state;
 pub mod storage;

@@ -19,6 +19,7 @@ use crate::http::listener::Connections;
 use crate::http::router;
 use crate::http::tls::{self, TlsError};
 use crate::jobs;
+use crate::link::Link;
 use crate::state::{Secrets, State};
 use crate::storage::{Storage, StorageError};
 use crate::store::{Database, MigrateError, Pulse, StoreError, health};
@@ -66,6 +67,8 @@ pub struct Access {
     pub database: PgConnectOptions,
     /// For the migrations, where another role or address is needed.
     pub migrate: Option<PgConnectOptions>,
+    /// For listening to other instances, where `database` is a pooler that shares sessions.
+    pub listen: Option<PgConnectOptions>,
     /// Whether no other control plane uses this database: then jobs that seem to run are left over from a crash.
     pub alone: bool,
 }
@@ -224,6 +227,7 @@ async fn work(
         () = stopped(stop.clone()) => None,
     };
     let Some((access, database)) = opened else { return Ok(()) };
+    let link = Arc::new(Link::new(&start.config.link));
     let state = State {
         database: doors.database.get_or_init(|| database).clone(),
         storage,
@@ -232,6 +236,7 @@ async fn work(
         secrets: Arc::new(start.secrets),
         jobs_waiting: Arc::new(Notify::new()),
         token_uses: Arc::default(),
+        link: Arc::clone(&link),
     };
     if access.alone {
         forget_half_uploads(&state.uploads_root());
@@ -241,10 +246,12 @@ async fn work(
     doors.patience_over.send_replace(true);
     tracing::info!("control plane ready");
     let jobs = jobs::run(state.clone(), stop.clone());
-    let uses = async move { state.token_uses.run(state.database.system(), stop).await };
+    let uses = state.token_uses.run(state.database.system(), stop.clone());
+    let to_listen = access.listen.as_ref().unwrap_or(&access.database);
+    let link = link.run(state.database.system(), to_listen, stop);
     tokio::select! {
-        _ = futures::future::join(jobs, uses) => Ok(()),
-        never = pulse.feel(access.database) => match never {},
+        _ = futures::future::join3(jobs, uses, link) => Ok(()),
+        never = pulse.feel(access.database.clone()) => match never {},
     }
 }
 

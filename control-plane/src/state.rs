@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::git::child::Worker;
+use crate::link::Link;
 use crate::storage::Storage;
 use crate::store::Database;
 use crate::token_uses::TokenUses;
@@ -28,6 +29,8 @@ pub struct State {
     pub jobs_waiting: Arc<Notify>,
     /// When tokens were last used, until that is written.
     pub token_uses: Arc<TokenUses>,
+    /// The link to the edges.
+    pub link: Arc<Link>,
 }
 
 /// Digests of the secrets that open the listeners.

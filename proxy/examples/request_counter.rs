@@ -50,6 +50,6 @@ fn main() -> anyhow::Result<()> {
     let mut registry = plugin::registry();
     registry.insert("request-counter", build);
     let (_stop, stopping) = tokio::sync::watch::channel(false);
-    Edge::with_plugins(config, &registry)?.run(stopping);
+    Edge::with_plugins(config, &registry)?.run(stopping)?;
     Ok(())
 }

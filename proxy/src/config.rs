@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cargoman_credential::{Kind, Secret};
@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use toml::{Table, Value};
 use url::Url;
 
+use crate::join::{self, Joining};
 use crate::settings::{self, Section};
 
 /// Sections of an edge's configuration; those of the control plane have other names, so that one file may hold both.
@@ -26,6 +27,16 @@ pub struct EdgeConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// How long requests in flight may go on after the signal to stop.
     pub drain: Duration,
+    /// What people call this edge.
+    pub name: String,
+    /// What the edge keeps between its runs; one process at a time.
+    pub state_directory: PathBuf,
+    /// Bytes of disk for uses that the control plane has not counted yet.
+    pub spool_bytes: u64,
+    /// How long it may serve after its lease, whatever the control plane grants.
+    pub longest_grace: Duration,
+    /// Whether it gives up its membership when it stops. Not in a program that stops the control plane along with it.
+    pub leave_at_stop: bool,
     /// The control plane.
     pub control_plane: ControlPlane,
     /// What is kept.
@@ -39,10 +50,10 @@ pub struct EdgeConfig {
 /// Where the control plane is, and how the edge proves itself to it.
 #[derive(Debug, Clone)]
 pub struct ControlPlane {
-    /// Its edge API.
-    pub edge_url: Url,
-    /// Its public API, for what is passed through.
-    pub public_url: Url,
+    /// Edge APIs of its instances, at least one.
+    pub edge_urls: Vec<Url>,
+    /// Public APIs of its instances, for what is passed through; at least one.
+    pub public_urls: Vec<Url>,
     /// This edge's credential.
     pub credential: EdgeCredential,
     /// How long one read may take.
@@ -117,7 +128,7 @@ pub struct PluginEntry {
 pub struct ConfigError(pub Vec<String>);
 
 impl EdgeConfig {
-    /// A configuration with every default, for a program that embeds an edge.
+    /// A configuration with every default, for a program that embeds an edge: its cache in `directory`, its state beside that.
     #[must_use]
     pub fn new(listen: Vec<SocketAddr>, control_plane: ControlPlane, directory: PathBuf) -> Self {
         Self {
@@ -125,6 +136,11 @@ impl EdgeConfig {
             threads: default_threads(),
             trusted_proxies: Vec::new(),
             drain: Duration::from_secs(5),
+            name: default_name(),
+            state_directory: beside(&directory),
+            spool_bytes: 1 << 30,
+            longest_grace: LONGEST_GRACE,
+            leave_at_stop: true,
             control_plane,
             cache: Cache { directory, metadata_bytes: 256 << 20, dist_bytes: 10 << 30 },
             limits: Limits { connections: 10_000, keep_alive: Duration::from_secs(75), stall: Duration::from_secs(30) },
@@ -158,6 +174,33 @@ impl EdgeConfig {
         }
     }
 
+    /// What the edge still has to join with: a join token is configured, and there is no credential yet. What is wrong with the
+    /// rest of the configuration is said when it is read as a whole.
+    pub(crate) fn joining(text: &str, variables: impl IntoIterator<Item = (String, String)>) -> Option<Joining> {
+        let mut root: Table = toml::from_str(text).ok()?;
+        settings::overlay(&mut root, &SECTIONS, variables);
+        let mut problems = Vec::new();
+        let mut edge = Section::take(&mut root, "edge", &mut problems);
+        let name = edge.read("name", settings::text).unwrap_or_else(default_name);
+        let state_directory = edge.read("state_directory", settings::path);
+        let mut cache = Section::take(&mut root, "cache", &mut problems);
+        let directory = cache.read("directory", settings::path).unwrap_or_else(|| PathBuf::from(CACHE_DIRECTORY));
+        let state_directory = state_directory.unwrap_or_else(|| beside(&directory));
+        let mut section = Section::take(&mut root, "control_plane", &mut problems);
+        let has_one = section.read("credential", settings::text).is_some()
+            || section.read("credential_file", settings::path).is_some()
+            || state_directory.join(join::CREDENTIAL).exists();
+        if has_one {
+            return None;
+        }
+        let by_file =
+            section.read("join_token_file", settings::path).and_then(|path| std::fs::read_to_string(path).ok());
+        let token = section.read("join_token", settings::text).or(by_file)?;
+        let addresses = origins(&mut section, "edge_url", "edge_urls")?;
+        let token = join::parse_token(&token).ok()?;
+        Some(Joining { name, token, addresses, state_directory })
+    }
+
     /// Takes the edge's sections out of a file that may hold others' too. None only where `problems` grew.
     pub fn take(
         root: &mut Table,
@@ -183,15 +226,20 @@ impl EdgeConfig {
         let threads = edge.read("threads", settings::number(1)).and_then(|threads| usize::try_from(threads).ok());
         let trusted_proxies = edge.list("trusted_proxies", "network such as 10.0.0.0/8").unwrap_or_default();
         let drain = edge.read("drain_seconds", settings::seconds);
+        let name = edge.read("name", settings::text).unwrap_or_else(default_name);
+        let state_directory = edge.read("state_directory", settings::path);
+        let spool_bytes = edge.read("spool_bytes", settings::bytes);
+        let longest_grace = edge.read("longest_grace_seconds", settings::seconds);
         edge.finish();
 
-        let control_plane = take_control_plane(root, problems);
-
         let mut cache = Section::take(root, "cache", problems);
-        let directory = cache.read("directory", settings::path).unwrap_or_else(|| PathBuf::from("edge-cache"));
+        let directory = cache.read("directory", settings::path).unwrap_or_else(|| PathBuf::from(CACHE_DIRECTORY));
         let metadata_bytes = cache.read("metadata_bytes", settings::bytes);
         let dist_bytes = cache.read("dist_bytes", settings::bytes);
         cache.finish();
+
+        let state_directory = state_directory.unwrap_or_else(|| beside(&directory));
+        let control_plane = take_control_plane(root, &state_directory, problems);
 
         let mut limits = Section::take(root, "limits", problems);
         let connections = limits.read("connections", settings::number(1)).and_then(|count| usize::try_from(count).ok());
@@ -204,6 +252,11 @@ impl EdgeConfig {
             threads: threads.unwrap_or(defaults.threads),
             trusted_proxies,
             drain: drain.unwrap_or(defaults.drain),
+            name,
+            state_directory,
+            spool_bytes: spool_bytes.unwrap_or(defaults.spool_bytes),
+            longest_grace: longest_grace.unwrap_or(defaults.longest_grace),
+            leave_at_stop: defaults.leave_at_stop,
             cache: Cache {
                 metadata_bytes: metadata_bytes.unwrap_or(defaults.cache.metadata_bytes),
                 dist_bytes: dist_bytes.unwrap_or(defaults.cache.dist_bytes),
@@ -221,29 +274,71 @@ impl EdgeConfig {
     }
 }
 
+/// As long as the control plane grants: a hundred years are more.
+const LONGEST_GRACE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// Where dists lie unless the configuration says so.
+const CACHE_DIRECTORY: &str = "edge-cache";
+
+/// The state folder, unless the configuration names it.
+fn beside(cache: &Path) -> PathBuf {
+    cache.with_file_name("edge-state")
+}
+
+/// What the machine is called.
+fn default_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if name.is_empty() { "edge".to_owned() } else { name }
+}
+
 fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-fn take_control_plane(root: &mut Table, problems: &mut Vec<String>) -> Option<ControlPlane> {
+fn take_control_plane(root: &mut Table, state: &Path, problems: &mut Vec<String>) -> Option<ControlPlane> {
     let mut section = Section::take(root, "control_plane", problems);
-    let edge_url = section.require("edge_url", settings::origin);
-    let public_url = section.require("public_url", settings::origin);
+    // Used up by then: see `joining`.
+    section.read("join_token_file", settings::path);
+    section.read("join_token", settings::text);
+    let edge_urls = origins(&mut section, "edge_url", "edge_urls");
+    let public_urls = origins(&mut section, "public_url", "public_urls");
     let timeout = section.read("timeout_seconds", settings::seconds).unwrap_or(Duration::from_secs(3));
     let by_variable = section.read("credential", settings::text);
     let by_file = section.read("credential_file", |value| {
         let path = settings::path(value)?;
         std::fs::read_to_string(&path).map_err(|error| format!("cannot be read from {}: {error}", path.display()))
     });
-    let credential = match by_variable.or(by_file) {
+    let by_joining = || std::fs::read_to_string(state.join(join::CREDENTIAL)).ok();
+    let credential = match by_variable.or(by_file).or_else(by_joining) {
         Some(text) => EdgeCredential::parse(&text).map_err(|wrong| section.problem("credential", &wrong)).ok(),
         None => {
-            section.problem("credential_file", "is missing: name the file that holds this edge's credential");
+            section.problem(
+                "credential_file",
+                "is missing: name the file that holds this edge's credential, or a join_token_file to get one with",
+            );
             None
         }
     };
     section.finish();
-    Some(ControlPlane { edge_url: edge_url?, public_url: public_url?, credential: credential?, timeout })
+    Some(ControlPlane { edge_urls: edge_urls?, public_urls: public_urls?, credential: credential?, timeout })
+}
+
+/// One address under `one`, or the addresses of several instances under `several`.
+fn origins(section: &mut Section<'_>, one: &str, several: &str) -> Option<Vec<Url>> {
+    let list = section.read(several, |value| {
+        let values = value.as_array().filter(|values| !values.is_empty());
+        let values = values.ok_or_else(|| "must be a list of addresses".to_owned())?;
+        values.iter().map(settings::origin).collect::<Result<Vec<_>, _>>()
+    });
+    match list {
+        Some(list) => {
+            if section.read(one, settings::origin).is_some() {
+                section.problem(one, &format!("and {several} are both given: remove one"));
+            }
+            Some(list)
+        }
+        None => section.require(one, settings::origin).map(|url| vec![url]),
+    }
 }
 
 fn take_plugins(root: &mut Table, problems: &mut Vec<String>) -> Vec<PluginEntry> {

@@ -1,6 +1,7 @@
 //! Pingora's hooks, each a few lines: what they do stands in `request/`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -34,7 +35,9 @@ pub(crate) struct EdgeProxy {
     stopping: ShutdownWatch,
     limits: Limits,
     trusted_proxies: Vec<IpNet>,
-    upstream: Url,
+    upstreams: Vec<Url>,
+    /// The one that could be reached last.
+    preferred: AtomicUsize,
     credential: EdgeCredential,
 }
 
@@ -45,7 +48,8 @@ impl EdgeProxy {
             stopping,
             limits: config.limits.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
-            upstream: config.control_plane.public_url.clone(),
+            upstreams: config.control_plane.public_urls.clone(),
+            preferred: AtomicUsize::new(0),
             credential: config.control_plane.credential.clone(),
         }
     }
@@ -101,19 +105,29 @@ impl ProxyHttp for EdgeProxy {
 
     async fn upstream_peer(&self, _: &mut Session, _: &mut Visit) -> Result<Box<HttpPeer>> {
         let unknown = || Error::explain(ErrorType::ConnectError, "the control plane's address is unknown").into_up();
-        let (Some(host), Some(port)) = (self.upstream.host_str(), self.upstream.port_or_known_default()) else {
-            return Err(unknown());
-        };
+        let upstream = self.preferred.load(Ordering::Relaxed) % self.upstreams.len().max(1);
+        let upstream = self.upstreams.get(upstream).ok_or_else(unknown)?;
+        let (host, port) = upstream.host_str().zip(upstream.port_or_known_default()).ok_or_else(unknown)?;
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let mut addresses = tokio::net::lookup_host((bare, port)).await.map_err(|_| unknown())?;
         let address = addresses.next().ok_or_else(unknown)?;
-        let mut peer = Box::new(HttpPeer::new(address, self.upstream.scheme() == "https", host.to_owned()));
+        let mut peer = Box::new(HttpPeer::new(address, upstream.scheme() == "https", host.to_owned()));
         peer.options.connection_timeout = Some(Duration::from_secs(3));
         peer.options.total_connection_timeout = Some(Duration::from_secs(5));
         peer.options.read_timeout = Some(UPSTREAM_SILENCE);
         peer.options.write_timeout = Some(self.limits.stall);
         peer.options.idle_timeout = Some(Duration::from_secs(50));
         Ok(peer)
+    }
+
+    /// Nothing was sent yet: the next instance is as good.
+    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, visit: &mut Visit, mut error: Box<Error>) -> Box<Error> {
+        visit.upstreams_tried += 1;
+        if visit.upstreams_tried < self.upstreams.len() {
+            self.preferred.fetch_add(1, Ordering::Relaxed);
+            error.set_retry(true);
+        }
+        error
     }
 
     async fn upstream_request_filter(

@@ -13,6 +13,7 @@ mod cache;
 pub mod config;
 mod connection;
 mod edge;
+pub mod join;
 mod link;
 pub mod observe;
 pub mod plugin;

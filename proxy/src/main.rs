@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use cargoman_listeners::{Listeners, ListenersError};
 use cargoman_proxy::config::EdgeConfig;
+use cargoman_proxy::join::join_if_new;
 use cargoman_proxy::plugin;
 use cargoman_proxy::server::Edge;
 use clap::Parser;
@@ -41,8 +42,13 @@ fn main() -> ExitCode {
             for address in edge.local_addresses() {
                 tracing::info!(target: "cargoman::edge", %address, "listening");
             }
-            edge.run(stop);
-            ExitCode::SUCCESS
+            match edge.run(stop) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("cargoman-edge: {error:#}");
+                    ExitCode::FAILURE
+                }
+            }
         }
         Err(error) => {
             eprintln!("cargoman-edge: {error:#}");
@@ -54,6 +60,7 @@ fn main() -> ExitCode {
 fn configured(arguments: &Arguments) -> anyhow::Result<EdgeConfig> {
     let path = &arguments.config;
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    join_if_new(&text, std::env::vars())?;
     EdgeConfig::from_toml_and_variables(&text, std::env::vars()).with_context(|| path.display().to_string())
 }
 

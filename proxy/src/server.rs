@@ -7,10 +7,9 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use cargoman_edge_protocol::InstallReport;
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::ListenerConfig;
 use pingora::protocols::l4::stream::L4BufferSettings;
@@ -18,7 +17,7 @@ use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{ListenFds, RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
 use pingora::services::Service;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::cache::dists::Dists;
 use crate::cache::views::Views;
@@ -26,19 +25,24 @@ use crate::config::{ConfigError, EdgeConfig};
 use crate::connection::{Bounded, Open};
 use crate::edge::EdgeProxy;
 use crate::link::control_plane::ControlPlane;
-use crate::link::installs::{forward, installs};
-use crate::link::reading::Reading;
+use crate::link::socket::Connector;
+use crate::link::spool::{Flush, Sender, Spool, sender};
+use crate::link::state::StateFolder;
+use crate::link::token_uses::TokenUses;
+use crate::link::{Link, tls};
 use crate::observe::counters::Counters;
 use crate::plugin::{self, Plugins, Registry};
 use crate::request::Parts;
 
+pub use crate::link::state::OpenStateError;
+
 /// An edge whose listeners are bound, and that does not serve yet.
 pub struct Edge {
     config: EdgeConfig,
-    control_plane: Arc<ControlPlane>,
     parts: Arc<Parts>,
     counters: Arc<Counters>,
-    reports: mpsc::Receiver<InstallReport>,
+    usage: (Sender, Flush),
+    link: Link,
     listeners: Vec<(SocketAddr, TcpListener)>,
     addresses: Vec<SocketAddr>,
     /// HTTP/2 without TLS. For tests alone: Pingora waits without end for the first 24 bytes of such a connection.
@@ -67,6 +71,20 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
+    /// The state folder cannot be used, or another process has it.
+    #[error(transparent)]
+    State(#[from] OpenStateError),
+    /// The spool in it cannot be used.
+    #[error("cannot use the spool in edge.state_directory {directory}: {error}")]
+    Spool {
+        /// The state folder.
+        directory: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The thread of the link cannot be started.
+    #[error("cannot start the link to the control plane: {0}")]
+    Link(io::Error),
     /// A plugin or the credential is not as it should be.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -100,6 +118,10 @@ impl Edge {
     ) -> Result<Self, StartError> {
         // The first to install one wins; an embedding program may have been here before.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let listeners = match handed_over.is_empty() {
+            true => config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?,
+            false => handed_over.into_iter().map(take_over).collect::<Result<Vec<_>, _>>()?,
+        };
         let plugins = Plugins::build(&config.plugins, registry).map_err(ConfigError)?;
         let control_plane = ControlPlane::new(&config.control_plane)
             .map_err(|error| ConfigError(vec![format!("control_plane.credential: {error}")]))?;
@@ -107,22 +129,26 @@ impl Edge {
         let cache = &config.cache;
         let dists = Dists::new(&cache.directory, cache.dist_bytes, Arc::clone(&control_plane))
             .map_err(|error| StartError::Cache { directory: cache.directory.display().to_string(), error })?;
-        let (installs, reports) = installs();
+        let state = StateFolder::open(&config.state_directory)?;
+        let spool = Spool::open(&state.path.join("spool"), config.spool_bytes)
+            .map_err(|error| StartError::Spool { directory: state.path.display().to_string(), error })?;
+        let (spool, uses) = (Arc::new(spool), Arc::new(TokenUses::default()));
+        let usage = sender(Arc::clone(&spool), Arc::clone(&uses), Arc::clone(&control_plane));
+        let connector =
+            Connector::new(config.control_plane.edge_urls.clone(), control_plane.authorization(), tls::client_config());
+        let (link, reading) = Link::new(&config, state, control_plane, connector, chrono::Utc::now);
         let counters = Arc::new(Counters::default());
         let parts = Arc::new(Parts {
-            reading: Reading::new(Arc::clone(&control_plane), cache.metadata_bytes / 2),
+            reading,
             views: Views::new(cache.metadata_bytes / 2, Arc::clone(&counters)),
             dists,
-            installs,
+            spool,
+            uses,
             plugins,
             now: chrono::Utc::now,
         });
-        let listeners = match handed_over.is_empty() {
-            true => config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?,
-            false => handed_over.into_iter().map(take_over).collect::<Result<Vec<_>, _>>()?,
-        };
         let addresses = listeners.iter().map(|(address, _)| *address).collect();
-        Ok(Self { config, control_plane, parts, counters, reports, listeners, addresses, plain_http2: false })
+        Ok(Self { config, parts, counters, usage, link, listeners, addresses, plain_http2: false })
     }
 
     /// What it did so far; goes on counting while it runs.
@@ -139,7 +165,11 @@ impl Edge {
 
     /// Serves until `shutdown` turns true (or its sender is gone), then lets requests in flight end and returns. Blocks; must
     /// not be called inside a runtime.
-    pub fn run(self, shutdown: watch::Receiver<bool>) {
+    ///
+    /// # Errors
+    /// When the link cannot be started.
+    pub fn run(self, shutdown: watch::Receiver<bool>) -> Result<(), StartError> {
+        let link = self.link.start().map_err(StartError::Link)?;
         let (stop, stopping) = watch::channel(false);
         let conf = Arc::new(server_conf(&self.config));
         let mut proxy = http_proxy(&conf, EdgeProxy::new(&self.config, Arc::clone(&self.parts), stopping.clone()));
@@ -154,17 +184,21 @@ impl Edge {
             let buffers = L4BufferSettings::default().read(16 << 10).write(32 << 10);
             service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
         }
+        let (sender, flush) = self.usage;
         let bound = Bound {
             service,
             listeners: self.listeners,
             stopping,
-            background: Some((self.reports, self.control_plane, self.parts)),
+            background: Some((sender, self.parts)),
             threads: self.config.threads,
         };
         let mut server = Server::new_with_opt_and_conf(None, server_conf(&self.config));
         server.add_service(bound);
-        let stop = Stop { asked: shutdown, stop, open, drain: self.config.drain };
+        let stop = Stop { asked: shutdown, stop, open, drain: self.config.drain, flush };
         server.run(RunArgs { shutdown_signal: Box::new(stop) });
+        // Only now: requests in flight were served under the lease.
+        link.stop();
+        Ok(())
     }
 }
 
@@ -197,7 +231,7 @@ struct Bound {
     service: pingora::services::listening::Service<Bounded>,
     listeners: Vec<(SocketAddr, TcpListener)>,
     stopping: ShutdownWatch,
-    background: Option<(mpsc::Receiver<InstallReport>, Arc<ControlPlane>, Arc<Parts>)>,
+    background: Option<(Sender, Arc<Parts>)>,
     threads: usize,
 }
 
@@ -210,8 +244,9 @@ impl Service for Bound {
                 table.add(address.to_string(), listener.into_raw_fd());
             }
         }
-        if let Some((reports, control_plane, parts)) = self.background.take() {
-            tokio::spawn(forward(reports, control_plane));
+        if let Some((sender, parts)) = self.background.take() {
+            tokio::spawn(sender.run());
+            tokio::spawn(Arc::clone(&parts.uses).run(Arc::clone(&parts.spool)));
             tokio::spawn(async move { parts.dists.adopt().await });
         }
         // Our own watch, not the server's: the server's only turns after the drain.
@@ -233,7 +268,11 @@ struct Stop {
     stop: watch::Sender<bool>,
     open: Arc<Open>,
     drain: Duration,
+    flush: Flush,
 }
+
+/// Uses get so long to be sent even when requests in flight took all of the time there was.
+const LEAST_FLUSH: Duration = Duration::from_millis(500);
 
 #[async_trait]
 impl ShutdownSignalWatch for Stop {
@@ -242,10 +281,12 @@ impl ShutdownSignalWatch for Stop {
         // A sender that is gone cannot ask any more: that is as good as asking.
         let _ = asked.wait_for(|asked| *asked).await;
         self.stop.send_replace(true);
+        let began = Instant::now();
         self.open.wait_for_closed().await;
         if tokio::time::timeout(self.drain, self.open.wait_for_none()).await.is_err() {
             tracing::warn!(target: "cargoman::edge", "requests in flight did not end in time");
         }
+        self.flush.within(self.drain.saturating_sub(began.elapsed()).max(LEAST_FLUSH)).await;
         ShutdownSignal::FastShutdown
     }
 }
@@ -262,13 +303,13 @@ mod tests {
     fn lonely_edge(directory: &tempfile::TempDir) -> Edge {
         let credential = Secret::generate(Kind::Edge, &ring::rand::SystemRandom::new()).unwrap();
         let control_plane = ControlPlaneConfig {
-            edge_url: "http://127.0.0.1:9".parse().unwrap(),
-            public_url: "http://127.0.0.1:9".parse().unwrap(),
+            edge_urls: vec!["http://127.0.0.1:9".parse().unwrap()],
+            public_urls: vec!["http://127.0.0.1:9".parse().unwrap()],
             credential: EdgeCredential::parse(credential.expose()).unwrap(),
             timeout: Duration::from_secs(3),
         };
         let listen = vec!["127.0.0.1:0".parse().unwrap()];
-        Edge::new(EdgeConfig::new(listen, control_plane, directory.path().to_owned())).unwrap()
+        Edge::new(EdgeConfig::new(listen, control_plane, directory.path().join("cache"))).unwrap()
     }
 
     /// E-H9, E-G5 over HTTP/2: the same answers as over HTTP/1.1, and streams that end.
@@ -279,7 +320,7 @@ mod tests {
         edge.plain_http2 = true;
         let address = edge.local_addresses()[0];
         let (stop, stopping) = watch::channel(false);
-        let running = std::thread::spawn(move || edge.run(stopping));
+        let running = std::thread::spawn(move || edge.run(stopping).unwrap());
         let http1 = reqwest::blocking::Client::builder().http1_only().no_proxy().build().unwrap();
         let http2 = reqwest::blocking::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
         for (method, path, status) in [
@@ -313,6 +354,7 @@ mod tests {
         let first = lonely_edge(&directory);
         let mut config = first.config.clone();
         config.listen = first.local_addresses().to_vec();
+        config.state_directory = directory.path().join("another");
         let error = Edge::new(config).err().unwrap().to_string();
         assert!(error.contains(&first.local_addresses()[0].to_string()), "{error}");
     }

@@ -93,6 +93,8 @@ pub struct Token {
     pub revoked_at: Option<DateTime<Utc>>,
     /// When it was last used, to a few seconds.
     pub last_used_at: Option<DateTime<Utc>>,
+    /// From where then, as far as edges told.
+    pub last_used_ip: Option<String>,
 }
 
 impl Token {

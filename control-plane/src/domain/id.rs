@@ -82,6 +82,10 @@ id! {
     JobId = "task_";
     /// A deletion that may be undone.
     DeletionId = "del_";
+    /// An edge that joined; of one with the shared credential, its state folder.
+    EdgeId = "edge_";
+    /// A join token of an edge.
+    JoinTokenId = "join_";
 }
 
 impl From<CollectionId> for cargoman_licence::CollectionId {

@@ -11,8 +11,8 @@ use crate::error::ApiError;
 use crate::http::fields::MOST_BODY;
 use crate::http::operator::Caller;
 use crate::http::rest::{
-    collections, credentials, customers, deletions, explain, me, packages, preview, settings, sync, tasks, tenants,
-    vendors,
+    collections, credentials, customers, deletions, explain, me, packages, preview, settings, stats, sync, tasks,
+    tenants, vendors,
 };
 use crate::http::{edge, idempotency, request_id};
 use crate::state::State;
@@ -37,9 +37,11 @@ pub fn public(state: State) -> Router {
 /// What edges ask.
 pub fn edge(state: State) -> Router {
     Router::new()
+        .route(cargoman_edge_protocol::link::LINK_PATH, get(edge::link::link))
         .route(cargoman_edge_protocol::READ_PATH, post(edge::read::read))
         .route(&format!("{}/{{tenant}}/{{sha256}}", cargoman_edge_protocol::DISTS_PATH), get(edge::dist::dist))
         .route(cargoman_edge_protocol::INSTALLS_PATH, post(edge::installs::report))
+        .route(cargoman_edge_protocol::USAGE_PATH, post(edge::usage::receive))
         .route("/healthz", get(async || "ok\n"))
         .fallback(async || ApiError::NotFound("path"))
         .layer(DefaultBodyLimit::max(4 * MOST_BODY))
@@ -71,6 +73,11 @@ fn tenant_wide() -> Router<State> {
         .route("/tasks", get(tasks::list))
         .route("/tasks/{id}", get(tasks::show))
         .route("/explain", get(explain::show))
+        .route("/stats", get(stats::show))
+        .route("/stats/daily", get(stats::daily))
+        .route("/stats/packages/{vendor}/{name}", get(stats::of_package))
+        .route("/stats/packages/{vendor}/{name}/versions/{*version}", get(stats::of_version))
+        .route("/stats/customers/{id}", get(stats::of_customer))
         .route("/deletions", get(deletions::list))
         .route("/deletions/{id}/restore", post(deletions::restore))
 }

@@ -1,11 +1,11 @@
-//! Forgets what has served its time: deletions that can no longer be undone, and what the brake counts no more.
+//! Forgets what has served its time: deletions that can no longer be undone, what the brake counts no more, single downloads.
 
 use std::time::Duration;
 
 use crate::state::State;
 use crate::store::StoreError;
 
-/// Both deletes look at an index or at a small table; nothing depends on when exactly they run.
+/// All deletes look at an index or at a small table; nothing depends on when exactly they run.
 const EVERY: Duration = Duration::from_secs(600);
 
 /// Purges now and then, for as long as the program runs. Several instances may do so at once.
@@ -24,5 +24,6 @@ pub(super) async fn run(state: State) {
 async fn once(state: &State) -> Result<u64, StoreError> {
     let system = state.database.system();
     system.purge_access_losses().await?;
+    system.purge_usage().await?;
     system.purge_deletions().await
 }

@@ -2,12 +2,13 @@
 //!
 //! There are two ways to the database, and no third. [`TenantTransaction`] runs as the role `cargoman_app`, to which row level
 //! security shows one tenant: handlers and jobs write through it alone. [`System`] runs as `cargoman_system` and sees all
-//! tenants: the edge API, the claiming of jobs and the making of tenants use it.
+//! tenants: the edge API, the link, the claiming of jobs and the making of tenants use it.
 
 mod database;
 mod error;
 mod health;
 mod migrate;
+mod notices;
 mod transaction;
 
 pub mod access_losses;
@@ -16,17 +17,22 @@ pub mod credentials;
 pub mod customers;
 pub mod deletions;
 pub mod dists;
+pub mod edge_members;
 pub mod edge_reads;
+pub mod edges;
 pub mod grants;
 pub mod idempotency;
 pub mod installs;
 pub mod jobs;
 pub mod licence_facts;
+pub mod link;
 pub mod packages;
 pub mod publish;
+pub mod stats;
 pub mod tenants;
 pub mod token_uses;
 pub mod tokens;
+pub mod usage;
 pub mod vendors;
 pub mod versions;
 
@@ -34,6 +40,7 @@ pub use database::{Database, System};
 pub use error::StoreError;
 pub use health::{Health, Pulse, health};
 pub use migrate::{MigrateError, migrate};
+pub use notices::{Notice, Notices};
 pub use transaction::{Actor, TenantTransaction};
 
 /// One page of a list.

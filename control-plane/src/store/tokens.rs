@@ -20,6 +20,7 @@ struct Row {
     expires_at: Option<DateTime<Utc>>,
     revoked_at: Option<DateTime<Utc>>,
     last_used_at: Option<DateTime<Utc>>,
+    last_used_ip: Option<String>,
 }
 
 impl From<Row> for Token {
@@ -34,6 +35,7 @@ impl From<Row> for Token {
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
             last_used_at: row.last_used_at,
+            last_used_ip: row.last_used_ip,
         }
     }
 }
@@ -69,7 +71,8 @@ pub async fn insert(
         Row,
         "insert into token (tenant_id, id, customer_id, name, scope, package_scopes, digest, last_four, expires_at, made_by)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-         returning id, name, scope, package_scopes, last_four, created_at, expires_at, revoked_at, last_used_at",
+         returning id, name, scope, package_scopes, last_four, created_at, expires_at, revoked_at, last_used_at
+                   , host(last_used_ip) as last_used_ip",
         tenant,
         TokenId::new().0,
         customer.0,
@@ -99,6 +102,7 @@ pub async fn list(
     let rows = sqlx::query_as!(
         Row,
         "select id, name, scope, package_scopes, last_four, created_at, expires_at, revoked_at, last_used_at
+               , host(last_used_ip) as last_used_ip
          from token where tenant_id = $1 and customer_id = $2 order by created_at desc, id desc limit $3 offset $4",
         tenant,
         customer.0,
@@ -130,6 +134,7 @@ pub async fn find(
     let row = sqlx::query_as!(
         Row,
         "select id, name, scope, package_scopes, last_four, created_at, expires_at, revoked_at, last_used_at
+               , host(last_used_ip) as last_used_ip
          from token where tenant_id = $1 and customer_id = $2 and id = $3",
         tenant,
         customer.0,
@@ -297,7 +302,7 @@ impl System {
     pub async fn bearer_of_digest(&self, digest: Digest) -> Result<Option<(TenantId, Bearer)>, StoreError> {
         let row = sqlx::query!(
             r#"select t.tenant_id, t.id, t.name, t.scope, t.package_scopes, t.last_four, t.created_at, t.expires_at, t.revoked_at, t.last_used_at
-                    , c.id as customer_id, c.name as customer_name, c.may_publish, c.suspended_at is not null as "suspended!"
+                    , host(t.last_used_ip) as last_used_ip, c.id as customer_id, c.name as customer_name, c.may_publish, c.suspended_at is not null as "suspended!"
                     , c.frozen is not null as "frozen!", c.expires_at as customer_expires_at
                from token t join customer c on c.tenant_id = t.tenant_id and c.id = t.customer_id
                where t.digest = $1"#,
@@ -318,6 +323,7 @@ impl System {
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
             last_used_at: row.last_used_at,
+            last_used_ip: row.last_used_ip,
         };
         let bearer = Bearer {
             token,

@@ -7,7 +7,7 @@ use cargoman_edge_protocol::{Change, TenantId};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use crate::domain::id::{CredentialId, TokenId};
+use crate::domain::id::{CredentialId, EdgeId, JoinTokenId, TokenId};
 use crate::store::{Database, StoreError};
 
 /// Who does something, for the audit trail.
@@ -23,6 +23,10 @@ pub enum Actor {
     Job(String),
     /// The program at its start: the demo tenant.
     Setup,
+    /// An edge that joins.
+    JoinToken(JoinTokenId),
+    /// An edge, by the id of its state folder: what it remembers of a database that was restored.
+    Edge(EdgeId),
 }
 
 impl std::fmt::Display for Actor {
@@ -33,6 +37,8 @@ impl std::fmt::Display for Actor {
             Self::Token(id) => write!(f, "token:{id}"),
             Self::Job(id) => write!(f, "job:{id}"),
             Self::Setup => f.write_str("setup"),
+            Self::JoinToken(id) => write!(f, "join_token:{id}"),
+            Self::Edge(id) => write!(f, "edge:{id}"),
         }
     }
 }

@@ -104,7 +104,7 @@ async fn it_comes_late_hangs_and_comes_back() {
     let server = Server::bind(start(folder.path())).await.unwrap();
     let (public, edge) = (server.public_address().unwrap(), server.edge_address().unwrap());
     let (stop, stopped) = watch::channel(false);
-    let access = std::future::ready(Some(Access { database: options, migrate: None, alone: true }));
+    let access = std::future::ready(Some(Access { database: options, migrate: None, listen: None, alone: true }));
     let serving = tokio::spawn(server.serve(access, stopped));
 
     // Not there yet.
@@ -159,7 +159,7 @@ async fn a_server_that_refuses_us_ends_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::bind(start(folder.path())).await.unwrap();
     let nobody = database.url_as("nobody_of_this_name").parse().unwrap();
-    let access = std::future::ready(Some(Access { database: nobody, migrate: None, alone: true }));
+    let access = std::future::ready(Some(Access { database: nobody, migrate: None, listen: None, alone: true }));
     let (_stop, stopped) = watch::channel(false);
     let ended = tokio::time::timeout(LIMIT, server.serve(access, stopped)).await.expect("it ends");
     assert!(matches!(ended, Err(StartError::Migrate(MigrateError::Connect(_)))), "{ended:?}");

@@ -1,5 +1,6 @@
 //! A registry without listeners: both routers over a database of its own.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use cargoman_composer::name::PackageName;
 use cargoman_control_plane::config::Config;
 use cargoman_control_plane::git::child::Worker;
 use cargoman_control_plane::http::router;
+use cargoman_control_plane::link::Link;
 use cargoman_control_plane::sqlx_options::PgConnectOptions;
 use cargoman_control_plane::state::{Secrets, State};
 use cargoman_control_plane::storage::Storage;
@@ -19,7 +21,9 @@ use cargoman_credential::Digest;
 use cargoman_edge_protocol::TenantId;
 use cargoman_testkit::postgres::{TestDatabase, database_prepared};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 use crate::zip::Zip;
@@ -57,7 +61,7 @@ pub(crate) struct Registry {
     edge: Router,
     // Dropped last: the database goes when everyone has left it.
     pub(crate) folder: tempfile::TempDir,
-    database: TestDatabase,
+    database: Arc<TestDatabase>,
 }
 
 impl Registry {
@@ -78,6 +82,7 @@ impl Registry {
         let options: PgConnectOptions = database.url().parse().unwrap();
         let connected = Database::connect(&options, config.database.connections).await.unwrap();
         let tenant = connected.system().insert_tenant("default", "Default", true, &Actor::Setup).await.unwrap();
+        let link = Arc::new(Link::new(&config.link));
         let state = State {
             database: connected,
             storage: Storage::in_folder(&folder.path().join("storage")).unwrap(),
@@ -86,9 +91,26 @@ impl Registry {
             secrets: Arc::new(Secrets { admin: Digest::of(ADMIN.as_bytes()), edge: Digest::of(EDGE.as_bytes()) }),
             jobs_waiting: Arc::new(Notify::new()),
             token_uses: Arc::default(),
+            link,
         };
         let (public, edge) = (router::public(state.clone()), router::edge(state.clone()));
-        Self { state, tenant: tenant.id, options, public, edge, folder, database }
+        Self { state, tenant: tenant.id, options, public, edge, folder, database: Arc::new(database) }
+    }
+
+    /// Lets the link work, and serves the edge API on a real listener.
+    pub(crate) async fn linked(&self) -> Linked {
+        Linked::start(self.state.clone(), self.options.clone()).await
+    }
+
+    /// Another instance on the same database.
+    pub(crate) async fn second(&self) -> Self {
+        let config = (*self.state.config).clone();
+        let database = Database::connect(&self.options, config.database.connections).await.unwrap();
+        let link = Arc::new(Link::new(&config.link));
+        let state = State { database, link, token_uses: Arc::default(), ..self.state.clone() };
+        let (public, edge) = (router::public(state.clone()), router::edge(state.clone()));
+        let (folder, database) = (tempfile::tempdir().unwrap(), self.database.clone());
+        Self { state, tenant: self.tenant, options: self.options.clone(), public, edge, folder, database }
     }
 
     /// Opens every connection of the pool, so that what is asked at once is also done at once.
@@ -210,6 +232,34 @@ impl Registry {
         assert_eq!(published, Published::Added);
         transaction.commit().await.unwrap();
         sha256
+    }
+}
+
+/// The link at work, until it is dropped.
+pub(crate) struct Linked {
+    /// Of the edge API.
+    pub(crate) address: SocketAddr,
+    stop: watch::Sender<bool>,
+    link: JoinHandle<()>,
+}
+
+impl Linked {
+    async fn start(state: State, options: PgConnectOptions) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let mut until = stopped.clone();
+        let served = axum::serve(listener, router::edge(state.clone()))
+            .with_graceful_shutdown(async move { drop(until.wait_for(|stop| *stop).await) });
+        tokio::spawn(served.into_future());
+        let link = tokio::spawn(async move { state.link.run(state.database.system(), &options, stopped).await });
+        Self { address, stop, link }
+    }
+
+    /// Stops as the program does.
+    pub(crate) async fn stop(self) {
+        self.stop.send_replace(true);
+        self.link.await.unwrap();
     }
 }
 

@@ -33,6 +33,7 @@ fn schema(database: &postgres::TestDatabase) -> String {
              union all select 'index', tablename, indexname, indexdef, null, null from pg_indexes
              where schemaname = 'public' and tablename <> '_sqlx_migrations'
              union all select 'function', proname, prosrc, null, null, null from pg_proc where pronamespace = 'public'::regnamespace
+             union all select 'trigger', tgname, tgrelid::regclass::text, null, null, null from pg_trigger where not tgisinternal
              union all select 'sequence', sequencename, null, null, null, null from pg_sequences
              order by 1, 2, 3",
         )
@@ -119,6 +120,33 @@ async fn the_states_of_customers_survive_both_ways() {
     assert_eq!(sql(owned), forced, "row level security is forced again");
     rights("up");
     assert_eq!(sql(&after).lines().collect::<Vec<_>>(), up);
+}
+
+/// Numbers that were given are never given again, and what was there before the link has events too.
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_survive_both_ways() {
+    let database = empty().await;
+    let sql = |sql: &str| tokio::task::block_in_place(|| database.query(sql));
+    let run = |name: &str| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations").join(name);
+        sql(&std::fs::read_to_string(file).unwrap())
+    };
+    run("20261122000001_registry.up.sql");
+    run("20261123000001_rights.up.sql");
+    sql("insert into tenant (id, slug, name) values (gen_random_uuid(), 't', 'T')");
+    let write =
+        "insert into outbox (tenant_id, kind, keys) select id, 'tenant', '{}' from tenant, generate_series(1, 3)";
+    sql(write);
+    run("20261123000002_link.up.sql");
+    assert_eq!(sql("select count(distinct event) from outbox"), "3");
+    assert_eq!(sql("select epoch, seq from number_outbox()"), "1|3");
+    run("20261123000002_link.down.sql");
+    sql(write);
+    run("20261123000002_link.up.sql");
+    assert_eq!(sql("select epoch, seq from link_state"), "2|3");
+    assert_eq!(sql("select event = (select event from outbox where seq = 3) from link_state"), "t");
+    assert_eq!(sql("select epoch, seq from number_outbox()"), "2|6");
+    assert_eq!(sql("select string_agg(seq::text, ' ' order by id) from outbox"), "1 2 3 4 5 6");
 }
 
 /// Makes everything in the database a plain owner's.

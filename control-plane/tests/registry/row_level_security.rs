@@ -9,23 +9,26 @@ use crate::fixture::Registry;
 use crate::routes;
 use crate::zip::Zip;
 
+/// What belongs to no tenant, for SQL.
+const GLOBAL: &str = "('_sqlx_migrations', 'link_state', 'edge', 'edge_join_token', 'edge_member')";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_table_of_a_tenant_has_both_policies() {
     let registry = Registry::new().await;
-    let wrong = registry.sql(
+    let wrong = registry.sql(&format!(
         "select c.relname, c.relrowsecurity, c.relforcerowsecurity
               , array(select p.polname || ':' || array_to_string(p.polroles::regrole[], ',') from pg_policy p where p.polrelid = c.oid order by 1)
-         from pg_class c where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace and c.relname <> '_sqlx_migrations'
+         from pg_class c where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace and c.relname not in {GLOBAL}
            and not (c.relrowsecurity and c.relforcerowsecurity
                     and array(select p.polname || ':' || array_to_string(p.polroles::regrole[], ',') from pg_policy p where p.polrelid = c.oid order by 1)
-                        = array['of_system:cargoman_system', 'of_tenant:cargoman_app'])",
-    );
+                        = array['of_system:cargoman_system', 'of_tenant:cargoman_app'])"
+    ));
     assert_eq!(wrong, "", "tables without the wall");
-    let without = registry.sql(
+    let without = registry.sql(&format!(
         "select relname from pg_class c where relkind = 'r' and relnamespace = 'public'::regnamespace
-           and relname not in ('_sqlx_migrations', 'tenant')
-           and not exists (select 1 from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and a.attnotnull)",
-    );
+           and relname not in {GLOBAL} and relname <> 'tenant'
+           and not exists (select 1 from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and a.attnotnull)"
+    ));
     assert_eq!(without, "", "tables that belong to nobody");
     let policies =
         registry.sql("select distinct qual, with_check from pg_policies where policyname = 'of_tenant' order by 1");
@@ -35,10 +38,36 @@ async fn every_table_of_a_tenant_has_both_policies() {
     );
 }
 
+/// What belongs to no tenant is shown to the system alone, and so is the giving of numbers.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_tenant_sees_what_belongs_to_none() {
+    let registry = Registry::new().await;
+    let mut connection = PgConnection::connect_with(&registry.options).await.unwrap();
+    for statement in [
+        "select * from link_state",
+        "select * from edge",
+        "select * from edge_join_token",
+        "select * from edge_member",
+        "update link_state set epoch = 9",
+        "insert into edge (id, name) values (gen_random_uuid(), 'x')",
+        "select number_outbox()",
+        "select raise_epoch(1, 1)",
+    ] {
+        let mut transaction = connection.begin().await.unwrap();
+        transaction.execute("set local role cargoman_app").await.unwrap();
+        let refused = transaction.execute(sqlx::query(statement)).await.unwrap_err().to_string();
+        assert!(refused.contains("permission denied"), "{statement}: {refused}");
+        drop(transaction);
+        let mut transaction = connection.begin().await.unwrap();
+        transaction.execute("set local role cargoman_system").await.unwrap();
+        transaction.execute(sqlx::query(statement)).await.unwrap();
+    }
+}
+
 fn tables(registry: &Registry) -> Vec<String> {
-    let names = registry.sql(
-        "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace and relname <> '_sqlx_migrations'",
-    );
+    let names = registry.sql(&format!(
+        "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace and relname not in {GLOBAL}",
+    ));
     names.lines().map(str::to_owned).collect()
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn start(folder: &std::path::Path) -> Start {
 }
 
 fn access(url: &str) -> Access {
-    Access { database: url.parse().unwrap(), migrate: None, alone: true }
+    Access { database: url.parse().unwrap(), migrate: None, listen: None, alone: true }
 }
 
 /// The head of a request with a body of `length` bytes.

@@ -46,7 +46,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let Some(database) = database()? else {
         return Err(Failure::usage("DATABASE_URL is not set: name the server, postgres://user@host/database"));
     };
-    let access = Access { database, migrate: database_for_migrations()?, alone: false };
+    let access =
+        Access { database, migrate: database_for_migrations()?, listen: database_for_listening()?, alone: false };
     let start = Start {
         config,
         git_worker: git_worker()?,
@@ -112,6 +113,11 @@ pub(crate) fn database() -> Result<Option<PgConnectOptions>, Failure> {
 /// `DATABASE_MIGRATE_URL`.
 pub(crate) fn database_for_migrations() -> Result<Option<PgConnectOptions>, Failure> {
     options("DATABASE_MIGRATE_URL")
+}
+
+/// `DATABASE_LISTEN_URL`.
+pub(crate) fn database_for_listening() -> Result<Option<PgConnectOptions>, Failure> {
+    options("DATABASE_LISTEN_URL")
 }
 
 fn options(variable: &str) -> Result<Option<PgConnectOptions>, Failure> {

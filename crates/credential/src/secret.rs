@@ -17,6 +17,8 @@ pub enum Kind {
     Operator,
     /// An edge's credential, `cme_…`.
     Edge,
+    /// What a new edge trades for its credential, once, `cmj_…`.
+    Join,
 }
 
 impl Kind {
@@ -27,6 +29,7 @@ impl Kind {
             Self::Token => "tok_",
             Self::Operator => "cma_",
             Self::Edge => "cme_",
+            Self::Join => "cmj_",
         }
     }
 }
@@ -73,7 +76,7 @@ impl Secret {
     /// # Errors
     /// When prefix, length, alphabet or checksum is not ours.
     pub fn parse(text: &str) -> Result<Self, ParseSecretError> {
-        let kind = [Kind::Token, Kind::Operator, Kind::Edge]
+        let kind = [Kind::Token, Kind::Operator, Kind::Edge, Kind::Join]
             .into_iter()
             .find(|kind| text.starts_with(kind.prefix()))
             .ok_or(ParseSecretError)?;

@@ -10,12 +10,14 @@ mod message;
 mod package;
 mod read;
 mod tenant;
+mod usage;
 
 pub use change::Change;
 pub use message::{Message, Messages, ParseTemplateError, Template, Values};
 pub use package::{Abandoned, Dist, Package, PastReference, Version};
 pub use read::{Answer, AsOf, Directory, Entry, Key, KnownKey, ReadReply, ReadRequest, Revision};
 pub use tenant::{Host, Outage, OutageMode, Source, Tenant, TenantId, Vendor};
+pub use usage::{Batch, Download, Installed, MOST_USAGE_EVENTS, TokenUsed, USAGE_PATH, UsageEvent};
 
 pub use cargoman_licence::{Access, Collection, CollectionId};
 
@@ -25,8 +27,11 @@ pub const READ_PATH: &str = "/edge/v1/read";
 /// Path of a dist on the edge API (GET): `{DISTS_PATH}/{tenant id}/{sha256}` answers the archive's bytes.
 pub const DISTS_PATH: &str = "/edge/v1/dists";
 
-/// Path where an edge hands in what Composer reported as installed (POST, [`InstallReport`] → 204).
+/// Path where edges of the previous release hand in what Composer reported as installed (POST, [`InstallReport`] → 204).
 pub const INSTALLS_PATH: &str = "/edge/v1/installs";
+
+/// Path where a new edge trades its join token for a credential (POST, [`JoinRequest`] → [`JoinReply`]; 401 for a bad token).
+pub const JOIN_PATH: &str = "/edge/v1/join";
 
 /// Header in which an edge proves itself to the public API when it passes a request through: its `cme_…` credential.
 pub const EDGE_CREDENTIAL_HEADER: &str = "x-cargoman-edge";
@@ -43,4 +48,22 @@ pub struct InstallReport {
     pub token: String,
     /// Name and normalized version of each package.
     pub installs: Vec<(cargoman_composer::name::PackageName, String)>,
+}
+
+/// A new edge introduces itself.
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+pub struct JoinRequest {
+    /// The join token, `cmj_…`. In plain text: it is worth nothing after this.
+    pub token: String,
+    /// What it wants to be called; a join token made for a name gives that one.
+    pub name: String,
+}
+
+/// It is taken in.
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+pub struct JoinReply {
+    /// What it is called.
+    pub name: String,
+    /// Its credential, `cme_…`, shown this once.
+    pub credential: String,
 }

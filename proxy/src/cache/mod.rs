@@ -1,12 +1,14 @@
 //! What the edge keeps: facts by key, rendered documents by view, archives by digest.
 //!
-//! A fact here is only ever a reason to ask "is this revision still right?"; no answer is made from one that was not confirmed after
-//! the request came in. Nothing negative is kept. Keys are structs, never joined texts.
+//! A fact here carries when it was read and what it stands on ([`stamps`]); nothing is answered from one that something happened
+//! to since, or while the edge may not believe what it knows ([`crate::link::lease`]). Keys are structs, never joined texts.
 
 pub(crate) mod access;
 pub(crate) mod collections;
 pub(crate) mod dists;
+pub(crate) mod kept;
 pub(crate) mod packages;
+pub(crate) mod stamps;
 pub(crate) mod tenants;
 pub(crate) mod views;
 
@@ -15,16 +17,52 @@ use std::sync::Arc;
 
 use cargoman_edge_protocol::Revision;
 
+use self::stamps::{Place, Stamp, Stamps};
+
 /// A fact at a revision.
 #[derive(Debug)]
 pub(crate) struct Known<V> {
     pub(crate) revision: Revision,
     pub(crate) value: Arc<V>,
+    pub(crate) standing: Standing,
+}
+
+/// When a fact was read, and what it stands on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    pub(crate) stamp: Stamp,
+    places: [Place; 2],
+}
+
+impl Standing {
+    /// Of something that stands on one ground or two.
+    pub(crate) fn on(stamp: Stamp, places: [Place; 2]) -> Self {
+        Self { stamp, places }
+    }
+
+    /// Whether nothing happened to it since it was read.
+    pub(crate) fn holds(&self, stamps: &Stamps) -> bool {
+        stamps.holds(self.stamp, &self.places)
+    }
 }
 
 impl<V> Clone for Known<V> {
     fn clone(&self) -> Self {
-        Self { revision: self.revision, value: Arc::clone(&self.value) }
+        Self { revision: self.revision, value: Arc::clone(&self.value), standing: self.standing }
+    }
+}
+
+#[cfg(test)]
+impl<V> Known<V> {
+    /// A fact for a test of what is made from it.
+    pub(crate) fn sample(revision: i64, value: V) -> Self {
+        let stamps = Stamps::new();
+        let place = stamps.place(&stamps::Ground::Hosts);
+        Self {
+            revision: Revision(revision),
+            value: Arc::new(value),
+            standing: Standing::on(Stamp::UNSURE, [place, place]),
+        }
     }
 }
 
@@ -33,9 +71,32 @@ impl<V> Clone for Known<V> {
 #[error("not to be had now")]
 pub(crate) struct Lost;
 
-/// Facts of one kind, bounded in bytes.
+/// How many absent things of one kind are remembered. They have room of their own: whoever asks for made-up names pushes out no
+/// fact.
+const MOST_ABSENT: u64 = 20_000;
+
+/// Facts of one kind, bounded in bytes, and what is known to be absent, bounded in number.
 pub(crate) struct Facts<K, V> {
     cache: moka::sync::Cache<K, Known<V>>,
+    absent: moka::sync::Cache<K, Standing>,
+}
+
+/// What a cache says of a key.
+#[derive(Debug)]
+pub(crate) enum Belief<V> {
+    /// It can be used as it is; none: there is no such thing.
+    Sure(Option<Known<V>>),
+    /// It must be asked for; this is what was known of it last.
+    Unsure(Option<Known<V>>),
+}
+
+impl<V> Belief<V> {
+    /// What was known last, sure or not.
+    pub(crate) fn known(&self) -> Option<&Known<V>> {
+        match self {
+            Self::Sure(known) | Self::Unsure(known) => known.as_ref(),
+        }
+    }
 }
 
 impl<K, V> Facts<K, V>
@@ -46,19 +107,48 @@ where
     /// Room for `bytes`; `weigh` says how many one fact takes.
     pub(crate) fn new(bytes: u64, weigh: fn(&V) -> usize) -> Self {
         let weigher = move |_: &K, known: &Known<V>| u32::try_from(weigh(&known.value)).unwrap_or(u32::MAX);
-        Self { cache: moka::sync::Cache::builder().max_capacity(bytes).weigher(weigher).build() }
+        Self {
+            cache: moka::sync::Cache::builder().max_capacity(bytes).weigher(weigher).build(),
+            absent: moka::sync::Cache::new(MOST_ABSENT),
+        }
     }
 
+    /// What was known last, however old.
     pub(crate) fn get(&self, key: &K) -> Option<Known<V>> {
         self.cache.get(key)
+    }
+
+    /// What can be said of a key. Without `stamps` nothing is sure.
+    pub(crate) fn belief(&self, key: &K, stamps: Option<&Stamps>) -> Belief<V> {
+        let known = self.cache.get(key);
+        match (known, stamps) {
+            (Some(known), Some(stamps)) if known.standing.holds(stamps) => Belief::Sure(Some(known)),
+            (None, Some(stamps)) if self.absent.get(key).is_some_and(|standing| standing.holds(stamps)) => {
+                Belief::Sure(None)
+            }
+            (known, _) => Belief::Unsure(known),
+        }
     }
 
     pub(crate) fn put(&self, key: K, known: Known<V>) {
         self.cache.insert(key, known);
     }
 
-    pub(crate) fn forget(&self, key: &K) {
-        self.cache.invalidate(key);
+    /// There is no such thing.
+    pub(crate) fn put_absent(&self, key: K, standing: Standing) {
+        self.cache.invalidate(&key);
+        self.absent.insert(key, standing);
+    }
+
+    /// Every fact that can still be used.
+    pub(crate) fn held<'a>(&'a self, stamps: &'a Stamps) -> impl Iterator<Item = (Arc<K>, Known<V>)> + 'a {
+        self.cache.iter().filter(|(_, known)| known.standing.holds(stamps))
+    }
+
+    /// Frees the room of everything at once.
+    pub(crate) fn clear(&self) {
+        self.cache.invalidate_all();
+        self.absent.invalidate_all();
     }
 }
 

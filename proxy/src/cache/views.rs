@@ -112,7 +112,7 @@ mod tests {
         };
         let name = PackageName::parse("acme/pay").unwrap();
         let package = Package { name, abandoned: None, source_url: None, source: None, versions: Vec::new() };
-        ViewKey::new(&tenant, &Known { revision: Revision(revision), value: Arc::new(package) }, file, shown)
+        ViewKey::new(&tenant, &Known::sample(revision, package), file, shown)
     }
 
     /// E-C1: other parts, other key.

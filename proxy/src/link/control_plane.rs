@@ -1,21 +1,24 @@
 //! The client of the control plane's edge API. It knows paths and shapes; what an answer means is decided elsewhere.
 
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cargoman_credential::Digest;
-use cargoman_edge_protocol::{
-    Answer, DISTS_PATH, INSTALLS_PATH, InstallReport, KnownKey, READ_PATH, ReadReply, ReadRequest, TenantId,
-};
+use cargoman_edge_protocol::{DISTS_PATH, KnownKey, READ_PATH, ReadReply, ReadRequest, TenantId, USAGE_PATH};
 use futures::{Stream, TryStreamExt};
 use reqwest::{Client, RequestBuilder, Response};
 use url::Url;
 
+use super::spool::Batch;
 use crate::config;
 
 /// Longest silence between two parts of an archive.
 const DIST_SILENCE: Duration = Duration::from_secs(15);
+
+/// How long a batch of uses may take; nobody waits for it.
+const USAGE_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Most keys of one read; the protocol allows 500, packages may be large.
 pub(crate) const MOST_KEYS: usize = 200;
@@ -26,19 +29,27 @@ pub(crate) enum CallError {
     /// No answer, or none in time.
     #[error("no answer from the control plane: {0}")]
     Transport(#[from] reqwest::Error),
+    /// No answer in time.
+    #[error("no answer from the control plane in time")]
+    Late,
     /// An answer other than the protocol's.
     #[error("the control plane answered {0}")]
     Status(reqwest::StatusCode),
     /// An answer that does not fit the question.
     #[error("the control plane's answer does not fit the question: {0}")]
     Shape(&'static str),
+    /// The edge's lease is over, and the tenant wants nothing from it then.
+    #[error("the lease is over and the tenant's outage mode is fail-closed, or his grace has passed")]
+    Detached,
 }
 
 /// The control plane, as an edge sees it.
 pub(crate) struct ControlPlane {
     /// Made by the first call, so inside the runtime that serves.
     client: OnceLock<Client>,
-    base: Url,
+    bases: Vec<Url>,
+    /// The instance that answered last.
+    preferred: AtomicUsize,
     authorization: http::HeaderValue,
     timeout: Duration,
 }
@@ -48,16 +59,29 @@ impl ControlPlane {
     pub(crate) fn new(config: &config::ControlPlane) -> Result<Self, http::header::InvalidHeaderValue> {
         let mut authorization = http::HeaderValue::try_from(format!("Bearer {}", config.credential.expose()))?;
         authorization.set_sensitive(true);
-        Ok(Self { client: OnceLock::new(), base: config.edge_url.clone(), authorization, timeout: config.timeout })
+        Ok(Self {
+            client: OnceLock::new(),
+            bases: config.edge_urls.clone(),
+            preferred: AtomicUsize::new(0),
+            authorization,
+            timeout: config.timeout,
+        })
+    }
+
+    /// How an edge proves itself.
+    pub(crate) fn authorization(&self) -> http::HeaderValue {
+        self.authorization.clone()
     }
 
     /// Asks for facts: one answer per key, in their order.
-    pub(crate) async fn read(&self, keys: Vec<KnownKey>) -> Result<Vec<Answer>, CallError> {
+    pub(crate) async fn read(&self, keys: Vec<KnownKey>) -> Result<ReadReply, CallError> {
         let asked = keys.len();
-        let call = self.post(READ_PATH)?.json(&ReadRequest { keys }).timeout(self.timeout);
-        let reply: ReadReply = successful(call.send().await?)?.json().await?;
+        let request = ReadRequest { keys };
+        let answer = self.call(|client, base| client.post(at(base, READ_PATH)).json(&request)).await?;
+        let reply: ReadReply =
+            tokio::time::timeout(self.timeout, answer.json()).await.map_err(|_| CallError::Late)??;
         match reply.answers.len() == asked {
-            true => Ok(reply.answers),
+            true => Ok(reply),
             false => Err(CallError::Shape("the number of answers is not that of the keys")),
         }
     }
@@ -68,27 +92,49 @@ impl ControlPlane {
         tenant: TenantId,
         sha256: &Digest,
     ) -> Result<impl Stream<Item = Result<Bytes, CallError>> + Send + Unpin + use<>, CallError> {
-        let address = self.address(&format!("{DISTS_PATH}/{tenant}/{sha256}"));
-        let call = self.client()?.get(address).header(http::header::AUTHORIZATION, self.authorization.clone());
-        let answer = tokio::time::timeout(self.timeout, call.send())
-            .await
-            .map_err(|_| CallError::Shape("no header in time"))??;
-        Ok(successful(answer)?.bytes_stream().map_err(CallError::Transport))
+        let path = format!("{DISTS_PATH}/{tenant}/{sha256}");
+        let answer = self.call(|client, base| client.get(at(base, &path))).await?;
+        Ok(answer.bytes_stream().map_err(CallError::Transport))
     }
 
-    /// Hands in what was installed.
-    pub(crate) async fn report(&self, report: &InstallReport) -> Result<(), CallError> {
-        successful(self.post(INSTALLS_PATH)?.json(report).timeout(self.timeout).send().await?).map(|_| ())
+    /// Hands in what was used; done once it is counted there.
+    pub(crate) async fn hand_in(&self, batch: &Batch) -> Result<(), CallError> {
+        self.call_for(USAGE_PATIENCE, |client, base| client.post(at(base, USAGE_PATH)).json(batch)).await.map(|_| ())
     }
 
-    fn post(&self, path: &str) -> Result<RequestBuilder, CallError> {
-        Ok(self.client()?.post(self.address(path)).header(http::header::AUTHORIZATION, self.authorization.clone()))
+    /// Asks the instance that answered last, and the others after it when it does not answer. All of it within the time of one
+    /// call, and only for calls that do no harm when they arrive twice.
+    async fn call(&self, request: impl Fn(&Client, &Url) -> RequestBuilder) -> Result<Response, CallError> {
+        self.call_for(self.timeout, request).await
     }
 
-    fn address(&self, path: &str) -> Url {
-        let mut address = self.base.clone();
-        address.set_path(path);
-        address
+    async fn call_for(
+        &self,
+        patience: Duration,
+        request: impl Fn(&Client, &Url) -> RequestBuilder,
+    ) -> Result<Response, CallError> {
+        let client = self.client()?;
+        let until = Instant::now() + patience;
+        let preferred = self.preferred.load(Ordering::Relaxed);
+        let mut last = CallError::Late;
+        for attempt in 0..self.bases.len() {
+            let number = (preferred + attempt) % self.bases.len();
+            let Some(base) = self.bases.get(number) else { continue };
+            let left = until.saturating_duration_since(Instant::now());
+            // The last one gets all the time there is.
+            let share = left / u32::try_from(self.bases.len() - attempt).unwrap_or(1);
+            let call = request(client, base).header(http::header::AUTHORIZATION, self.authorization.clone());
+            match tokio::time::timeout(share, call.send()).await {
+                Ok(Ok(answer)) if answer.status() != reqwest::StatusCode::SERVICE_UNAVAILABLE => {
+                    self.preferred.store(number, Ordering::Relaxed);
+                    return successful(answer);
+                }
+                Ok(Ok(answer)) => last = CallError::Status(answer.status()),
+                Ok(Err(error)) => last = error.into(),
+                Err(_) => last = CallError::Late,
+            }
+        }
+        Err(last)
     }
 
     fn client(&self) -> Result<&Client, CallError> {
@@ -105,6 +151,12 @@ impl ControlPlane {
             .build()?;
         Ok(self.client.get_or_init(|| built))
     }
+}
+
+fn at(base: &Url, path: &str) -> Url {
+    let mut address = base.clone();
+    address.set_path(path);
+    address
 }
 
 fn successful(answer: Response) -> Result<Response, CallError> {

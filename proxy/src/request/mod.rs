@@ -14,6 +14,8 @@ mod tenant;
 pub(crate) mod visit;
 pub(crate) mod write;
 
+use std::sync::Arc;
+
 use cargoman_composer::name::PackageName;
 use cargoman_edge_protocol::{Access, Tenant, TenantId};
 use chrono::{DateTime, Utc};
@@ -29,8 +31,10 @@ use self::visit::Visit;
 use crate::cache::collections::Held;
 use crate::cache::dists::Dists;
 use crate::cache::views::Views;
-use crate::link::installs::Installs;
 use crate::link::reading::{Found, Needed, Reading, WhichPackages};
+use crate::link::spool::Spool;
+use crate::link::token_uses::TokenUses;
+use crate::link::usage::Meter;
 use crate::observe::health;
 use crate::plugin::Plugins;
 
@@ -39,7 +43,8 @@ pub(crate) struct Parts {
     pub(crate) reading: Reading,
     pub(crate) views: Views,
     pub(crate) dists: Dists,
-    pub(crate) installs: Installs,
+    pub(crate) spool: Arc<Spool>,
+    pub(crate) uses: Arc<TokenUses>,
     pub(crate) plugins: Plugins,
     pub(crate) now: fn() -> DateTime<Utc>,
 }
@@ -113,6 +118,8 @@ async fn steps(parts: &Parts, visit: &mut Visit, session: &mut Session) -> Resul
     let access = authenticate::access(found.access.as_ref().map(|known| &*known.value), now)?;
     visit.customer = Some(access.customer.id.clone());
     visit.token = Some(access.token.id.clone());
+    let address = visit.client.map(|client| client.address);
+    parts.uses.note(tenant.id, &access.token.id, now, address);
     // 5 and 6 Whether he may, and what he gets.
     let bearer = Bearer { tenant, access, held: &found.held, now };
     authorize::enter(&bearer)?;
@@ -120,7 +127,8 @@ async fn steps(parts: &Parts, visit: &mut Visit, session: &mut Session) -> Resul
         Route::Installs => write::read_body(session, reply::installs::MOST_BYTES).await?,
         _ => bytes::Bytes::new(),
     };
-    reply(parts, &request, &route, &bearer, &found, &body).await.map(Answer::Reply)
+    let meter = Meter { spool: &parts.spool, address, headers: &session.req_header().headers };
+    reply(parts, &request, &route, &bearer, &found, (&body, meter)).await.map(Answer::Reply)
 }
 
 async fn reply(
@@ -129,7 +137,7 @@ async fn reply(
     route: &Route,
     bearer: &Bearer<'_>,
     found: &Found,
-    body: &[u8],
+    (body, meter): (&[u8], Meter<'_>),
 ) -> Result<Reply, Refusal> {
     Ok(match route {
         Route::Root => reply::root::answer(request, bearer, &found.all()),
@@ -138,12 +146,12 @@ async fn reply(
         }
         Route::Dist { name, version, reference } => {
             let package = found.package(name).map(|known| &*known.value);
-            reply::dist::answer(request, bearer, package, (version, reference), &parts.dists).await?
+            reply::dist::answer(request, bearer, package, (version, reference), (&parts.dists, meter)).await?
         }
         Route::List => reply::list::answer(request, bearer, &found.all()),
         Route::Search => reply::search::answer(request, bearer, &found.all()),
         Route::Providers { name } => reply::providers::answer(request, bearer, name, &found.all()),
-        Route::Installs => reply::installs::answer(bearer, body, &parts.installs)?,
+        Route::Installs => reply::installs::answer(bearer, body, meter).await?,
         Route::Nowhere | Route::PassThrough => return Err(Refusal::NotFound),
     })
 }

@@ -28,6 +28,8 @@ pub(crate) struct Visit {
     pub(crate) token: Option<String>,
     /// Set when the control plane answers.
     pub(crate) passed_to: Option<TenantId>,
+    /// Instances of the control plane that could not be reached for it.
+    pub(crate) upstreams_tried: usize,
     request: Option<Arc<Admitted>>,
     context: Context,
 }
@@ -44,6 +46,7 @@ impl Visit {
             customer: None,
             token: None,
             passed_to: None,
+            upstreams_tried: 0,
             request: None,
             context: Context::default(),
         }

@@ -15,6 +15,7 @@ use pingora::{Error, ErrorType, OrErr};
 
 use super::refuse::Refusal;
 use super::reply::{Body, Reply};
+use crate::link::usage::Due;
 
 /// Bytes of a file that are read and sent at a time.
 const CHUNK: u64 = 256 << 10;
@@ -48,7 +49,7 @@ pub(crate) async fn write(session: &mut Session, reply: Reply) -> pingora::Resul
     match reply.body {
         _ if nothing_follows => Ok(()),
         Body::Bytes(bytes) => session.as_downstream_mut().write_response_body(bytes, true).await,
-        Body::File { file, first, length } => write_file(session, file, first, length).await,
+        Body::File { file, first, length, due } => write_file(session, file, (first, length), due).await,
         Body::None | Body::Length(_) => Ok(()),
     }
 }
@@ -61,19 +62,34 @@ async fn write_header(session: &mut Session, header: ResponseHeader, end: bool) 
     }
 }
 
-async fn write_file(session: &mut Session, file: Arc<File>, first: u64, length: u64) -> pingora::Result<()> {
+/// What is `due` is kept after the header has gone out and before the last chunk does: whoever has the whole file was counted, and
+/// whoever is counted had at least its beginning.
+async fn write_file(
+    session: &mut Session,
+    file: Arc<File>,
+    (first, length): (u64, u64),
+    mut due: Option<Box<Due>>,
+) -> pingora::Result<()> {
     let end = first + length;
     let mut at = first;
     while at < end {
         let size = usize::try_from((end - at).min(CHUNK)).unwrap_or(0);
-        let (file, from) = (Arc::clone(&file), at);
-        let chunk = tokio::task::spawn_blocking(move || read_chunk(&file, from, size))
+        let is_last = at + size as u64 == end;
+        let (file, from, due) = (Arc::clone(&file), at, due.take_if(|_| is_last));
+        let read = move || {
+            let chunk = read_chunk(&file, from, size)?;
+            if let Some(due) = due {
+                due.count();
+            }
+            Ok(chunk)
+        };
+        let chunk = tokio::task::spawn_blocking(read)
             .await
             .map_err(io::Error::other)
             .and_then(|chunk| chunk)
             .or_err(ErrorType::FileReadError, "reading a cached archive")?;
         at += chunk.len() as u64;
-        session.as_downstream_mut().write_response_body(chunk, at == end).await?;
+        session.as_downstream_mut().write_response_body(chunk, is_last).await?;
     }
     Ok(())
 }

@@ -87,6 +87,13 @@ impl Connection {
         Some(response)
     }
 
+    /// Reads an answer's first line alone; its status.
+    pub(crate) fn head(&mut self) -> u16 {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).unwrap();
+        line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("no answer: {line:?}"))
+    }
+
     fn chunk(&mut self) -> Option<Vec<u8>> {
         let mut line = String::new();
         self.stream.read_line(&mut line).ok()?;

@@ -316,7 +316,11 @@ fn a_client_that_goes_away() {
     assert_eq!(customer.get(&dist_path("2.1.0.0", 5)).body, bytes_of(&reference(5)));
 }
 
+/// Archives in the cache; what the edge keeps of itself lies in `state`.
 fn files(directory: &std::path::Path) -> usize {
+    if directory.ends_with("state") {
+        return 0;
+    }
     let entries =
         std::fs::read_dir(directory).map(|entries| entries.flatten().collect()).unwrap_or_else(|_| Vec::new());
     entries.iter().map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 }).sum()

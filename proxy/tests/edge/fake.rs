@@ -1,8 +1,8 @@
-//! A control plane in memory: the read API, dists, install reports and a public API that tells what reached it.
+//! A control plane in memory: the read API, dists, the link, usage and a public API that tells what reached it.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{Path, Request, State};
@@ -10,20 +10,24 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use cargoman_edge_protocol::{Answer, Entry, InstallReport, Key, ReadReply, ReadRequest, Revision};
-use tokio::sync::Notify;
+use cargoman_edge_protocol::{Answer, Batch, Entry, Key, ReadReply, ReadRequest, Revision, UsageEvent};
+
+use super::fake_link::FakeLink;
 
 #[derive(Default)]
 pub(crate) struct Fake {
     pub(crate) facts: Mutex<HashMap<Key, (Revision, Entry)>>,
     pub(crate) dists: Mutex<HashMap<String, Vec<u8>>>,
-    pub(crate) reports: Mutex<Vec<InstallReport>>,
-    pub(crate) reported: Notify,
+    /// Every batch that came, counted or not.
+    pub(crate) batches: Mutex<Vec<Batch>>,
+    /// What batches are answered; 0 stands for 204.
+    pub(crate) usage_status: AtomicU16,
     pub(crate) down: AtomicBool,
     pub(crate) reads: AtomicUsize,
     pub(crate) found: AtomicUsize,
     pub(crate) fills: AtomicUsize,
     pub(crate) credential: String,
+    pub(crate) link: FakeLink,
 }
 
 impl Fake {
@@ -31,11 +35,21 @@ impl Fake {
     pub(crate) fn put(&self, key: Key, entry: Entry) {
         let mut facts = self.facts.lock().unwrap();
         let revision = facts.get(&key).map_or(1, |(revision, _)| revision.0 + 1);
-        facts.insert(key, (Revision(revision), entry));
+        facts.insert(key.clone(), (Revision(revision), entry));
+        drop(facts);
+        self.link.changed(&key, false);
     }
 
     pub(crate) fn remove(&self, key: &Key) {
         self.facts.lock().unwrap().remove(key);
+        self.link.changed(key, true);
+    }
+
+    /// All events that came, those of a batch that came twice once.
+    pub(crate) fn events(&self) -> Vec<UsageEvent> {
+        let batches = self.batches.lock().unwrap();
+        let first = |at: usize| batches.iter().position(|batch| batch.id == batches[at].id) == Some(at);
+        (0..batches.len()).filter(|at| first(*at)).flat_map(|at| batches[at].events.clone()).collect()
     }
 
     fn answer(&self, request: &ReadRequest) -> Vec<Answer> {
@@ -51,7 +65,7 @@ impl Fake {
         request.keys.iter().map(answer).collect()
     }
 
-    fn knows(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn knows(&self, headers: &HeaderMap) -> bool {
         headers
             .get("authorization")
             .is_some_and(|value| value.as_bytes() == format!("Bearer {}", self.credential).as_bytes())
@@ -68,7 +82,8 @@ pub(crate) fn serve(fake: &Arc<Fake>) -> (SocketAddr, SocketAddr) {
             let edge_api = Router::new()
                 .route(cargoman_edge_protocol::READ_PATH, post(read))
                 .route("/edge/v1/dists/{tenant}/{sha256}", get(dist))
-                .route(cargoman_edge_protocol::INSTALLS_PATH, post(installs))
+                .route(cargoman_edge_protocol::link::LINK_PATH, get(super::fake_link::link))
+                .route(cargoman_edge_protocol::USAGE_PATH, post(usage))
                 .with_state(fake);
             let public_api = Router::new().fallback(echo);
             let edge = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -89,7 +104,10 @@ async fn read(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(request): 
     if !fake.knows(&headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    Json(ReadReply { answers: fake.answer(&request), as_of: None }).into_response()
+    let as_of = fake.link.as_of();
+    let answers = fake.answer(&request);
+    fake.link.hold_fills(request.keys.len()).await;
+    Json(ReadReply { answers, as_of }).into_response()
 }
 
 async fn dist(
@@ -107,10 +125,15 @@ async fn dist(
     bytes.map_or_else(|| StatusCode::NOT_FOUND.into_response(), IntoResponse::into_response)
 }
 
-async fn installs(State(fake): State<Arc<Fake>>, Json(report): Json<InstallReport>) -> StatusCode {
-    fake.reports.lock().unwrap().push(report);
-    fake.reported.notify_waiters();
-    StatusCode::NO_CONTENT
+async fn usage(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(batch): Json<Batch>) -> StatusCode {
+    if !fake.knows(&headers) {
+        return StatusCode::UNAUTHORIZED;
+    }
+    fake.batches.lock().unwrap().push(batch);
+    match fake.usage_status.load(Ordering::SeqCst) {
+        0 => StatusCode::NO_CONTENT,
+        status => StatusCode::from_u16(status).unwrap(),
+    }
 }
 
 /// What reached the public API, one line per field, so that tests can look.

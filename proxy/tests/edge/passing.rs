@@ -1,8 +1,8 @@
-//! What the control plane answers, and what reaches it; reports of installs.
+//! What the control plane answers, and what reaches it; reports of installs come in.
 
-use cargoman_edge_protocol::{InstallReport, Tenant};
+use cargoman_edge_protocol::{Tenant, UsageEvent};
 
-use super::world::{HOST, World, acme, eventually, grant, name, tenant_id};
+use super::world::{HOST, World, acme, dist_path, eventually, grant, name, tenant_id};
 
 fn lines(text: &str, name: &str) -> Vec<String> {
     let prefix = format!("{name}: ");
@@ -81,7 +81,8 @@ fn a_trusted_proxy_is_believed() {
 fn the_public_api_is_away() {
     // A port that was free a moment ago: nobody listens there.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let world = World::with(|config| config.control_plane.public_url = format!("http://{free}").parse().unwrap());
+    let world =
+        World::with(|config| config.control_plane.public_urls = vec![format!("http://{free}").parse().unwrap()]);
     let response = world.connect().request("GET", "/api/v1/x", &[("Host", HOST)]);
     assert_eq!((response.status, response.field("content-type")), (503, Some("application/json")));
     assert_eq!(response.json()["error"]["code"], "UNAVAILABLE");
@@ -106,12 +107,11 @@ fn installs_are_reported() {
         {"name":"acme/secret","version":"1.0.0.0"},{"name":"no name","version":"1"},{"name":"acme/pay","version":"bad\u0007"}]}"#;
     let response = customer.post("/downloads", body);
     assert_eq!((response.status, response.text().as_str()), (201, "{\"status\":\"success\"}"));
-    let expected = InstallReport {
-        tenant: tenant_id(1),
-        token: "tok_id_1".to_owned(),
-        installs: vec![(name("acme/pay"), "1.0.0.0".to_owned()), (name("acme/pay"), "2.0.0.0".to_owned())],
-    };
-    eventually("the report", || world.fake.reports.lock().unwrap().clone() == [expected.clone()]);
+    eventually("the report", || !world.fake.events().is_empty());
+    let UsageEvent::Installed(report) = world.fake.events().remove(0) else { panic!("{:?}", world.fake.events()) };
+    assert_eq!((report.tenant, report.token.as_str()), (tenant_id(1), "tok_id_1"));
+    assert_eq!(report.installs, ["1.0.0.0", "2.0.0.0"].map(|version| (name("acme/pay"), version.to_owned())));
+    assert_eq!(report.address, Some("127.0.0.1".parse().unwrap()));
 
     assert_eq!(customer.post("/downloads", "no json").status, 400);
     assert_eq!(customer.post("/downloads", "{\"downloads\":[]}").status, 201);
@@ -140,4 +140,23 @@ fn a_report_that_is_too_large_or_waits_to_be_asked_for() {
     assert_eq!(connection.receive(true).status, 100);
     connection.send(body.as_bytes());
     assert_eq!(connection.receive(false).status, 201);
+}
+
+/// What one instance of the control plane does not answer, another one does.
+#[test]
+fn another_instance_answers() {
+    let gone = || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap()).parse().unwrap()
+    };
+    let world = World::with(|config| {
+        config.control_plane.edge_urls.insert(0, gone());
+        config.control_plane.public_urls.insert(0, gone());
+    });
+    let customer = world.customer(vec![grant("acme/pay", "*")]);
+    for _ in 0..3 {
+        assert_eq!(customer.get("/p2/acme/pay.json").status, 200);
+        assert_eq!(customer.get(&dist_path("2.1.0.0", 5)).status, 200);
+        assert_eq!(customer.get("/api/v1/packages").field("x-upstream"), Some("yes"));
+    }
 }

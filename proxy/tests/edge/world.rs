@@ -34,6 +34,7 @@ pub(crate) struct World {
     pub(crate) fake: Arc<Fake>,
     pub(crate) address: SocketAddr,
     pub(crate) cache: Arc<tempfile::TempDir>,
+    pub(crate) state: Arc<tempfile::TempDir>,
     pub(crate) counters: Arc<Counters>,
     stop: watch::Sender<bool>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -218,24 +219,41 @@ impl World {
     pub(crate) fn in_directory(cache: Arc<tempfile::TempDir>, change: impl FnOnce(&mut EdgeConfig)) -> Self {
         let credential = secret(Kind::Edge);
         let fake = Arc::new(Fake { credential: credential.expose().to_owned(), ..Fake::default() });
+        let world = Self::before(fake, cache, change);
+        world.put_tenant(HOST, acme());
+        world.put_package(tenant_id(1), acme_pay());
+        world
+    }
+
+    fn before(fake: Arc<Fake>, cache: Arc<tempfile::TempDir>, change: impl FnOnce(&mut EdgeConfig)) -> Self {
         let (edge_api, public_api) = fake::serve(&fake);
         let control_plane = ControlPlane {
-            edge_url: format!("http://{edge_api}").parse().unwrap(),
-            public_url: format!("http://{public_api}").parse().unwrap(),
-            credential: EdgeCredential::parse(credential.expose()).unwrap(),
+            edge_urls: vec![format!("http://{edge_api}").parse().unwrap()],
+            public_urls: vec![format!("http://{public_api}").parse().unwrap()],
+            credential: EdgeCredential::parse(&fake.credential).unwrap(),
             timeout: Duration::from_secs(3),
         };
         let mut config = EdgeConfig::new(vec!["127.0.0.1:0".parse().unwrap()], control_plane, cache.path().to_owned());
+        let state = Arc::new(tempfile::tempdir().unwrap());
+        config.state_directory = state.path().to_owned();
         config.threads = 2;
         config.drain = Duration::from_secs(3);
         change(&mut config);
         let edge = Edge::new(config).unwrap();
         let (address, counters) = (edge.local_addresses()[0], edge.counters());
         let (stop, stopping) = watch::channel(false);
-        let thread = std::thread::spawn(move || edge.run(stopping));
-        let world = Self { fake, address, cache, counters, stop, thread: Some(thread) };
-        world.put_tenant(HOST, acme());
-        world.put_package(tenant_id(1), acme_pay());
+        let thread = std::thread::spawn(move || edge.run(stopping).unwrap());
+        Self { fake, address, cache, state, counters, stop, thread: Some(thread) }
+    }
+
+    /// As [`Self::new`], with a control plane that keeps a link, and the lease taken.
+    pub(crate) fn linked(cache: Arc<tempfile::TempDir>, fake: Arc<Fake>, change: impl FnOnce(&mut EdgeConfig)) -> Self {
+        let fresh = fake.facts.lock().unwrap().is_empty();
+        let world = Self::before(fake, cache, change);
+        if fresh {
+            world.put_tenant(HOST, acme());
+            world.put_package(tenant_id(1), acme_pay());
+        }
         world
     }
 

@@ -28,9 +28,11 @@ pub(crate) async fn read(
         // An edge asks whether it could be answered.
         state.database.ping().await?;
     }
+    // Before anything is read: what comes after it may be missing in the answers.
+    let as_of = state.link.as_of();
     let answers = stream::iter(request.keys.into_iter().map(|known| answer(&state, known)));
     let answers = answers.buffered(AT_ONCE).try_collect().await?;
-    Ok(Json(ReadReply { answers, as_of: None }))
+    Ok(Json(ReadReply { answers, as_of }))
 }
 
 async fn answer(state: &State, KnownKey { key, revision }: KnownKey) -> Result<Answer, ApiError> {

@@ -12,6 +12,7 @@ use chrono::Duration;
 use crate::clock::now;
 use crate::domain::credential::Credential;
 use crate::error::ApiError;
+use crate::http::edge::Edge;
 use crate::state::State;
 use crate::store::{Actor, Page};
 
@@ -66,7 +67,7 @@ impl FromRequestParts<State> for Caller {
         let found = match secret.kind() {
             Kind::Operator => credential(&secret, state).await?,
             Kind::Token => token(&secret, state).await?,
-            Kind::Edge => return Err(ApiError::Unauthorized),
+            Kind::Edge | Kind::Join => return Err(ApiError::Unauthorized),
         };
         match (found, asked) {
             (Some((tenant, caller)), asked) if asked.is_none_or(|asked| asked == tenant) => {
@@ -119,7 +120,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// The tenant that the request asks for, if it asks for one. To whoever is not root, a tenant that does not exist and one that
 /// is not his are the same.
 async fn asked_tenant(headers: &HeaderMap, state: &State) -> Result<Option<TenantId>, ApiError> {
-    match through_edge(headers, state) {
+    match through_edge(headers, state).await {
         Err(ApiError::NotFound(_)) => return Err(ApiError::Unauthorized),
         Err(error) => return Err(error),
         Ok(Some(tenant)) => return Ok(Some(tenant)),
@@ -130,13 +131,13 @@ async fn asked_tenant(headers: &HeaderMap, state: &State) -> Result<Option<Tenan
     Ok(Some(tenant.ok_or(ApiError::Unauthorized)?.id))
 }
 
-/// The tenant whose host was asked, as an edge says; believed only beside the edge's credential.
-fn through_edge(headers: &HeaderMap, state: &State) -> Result<Option<TenantId>, ApiError> {
+/// The tenant whose host was asked, as an edge says; believed only beside an edge's credential.
+async fn through_edge(headers: &HeaderMap, state: &State) -> Result<Option<TenantId>, ApiError> {
     let Some(credential) = headers.get(EDGE_CREDENTIAL_HEADER) else { return Ok(None) };
     let tenant = headers.get(EDGE_TENANT_HEADER).and_then(|value| value.to_str().ok());
     let tenant = tenant.and_then(|text| uuid::Uuid::try_parse(text).ok()).map(TenantId);
+    Edge::of(credential.to_str().map_err(|_| ApiError::Unauthorized)?, state).await?;
     match tenant {
-        _ if Digest::of(credential.as_bytes()) != state.secrets.edge => Err(ApiError::Unauthorized),
         // A host of the zone without a tenant; only who has shown a credential gets here and may know.
         Some(tenant) if tenant.0.is_nil() => Err(ApiError::NotFound("tenant")),
         Some(tenant) => Ok(Some(tenant)),
@@ -146,7 +147,7 @@ fn through_edge(headers: &HeaderMap, state: &State) -> Result<Option<TenantId>, 
 
 /// The tenant that root works on: the host's, the one he names, or the only one there is.
 pub(super) async fn tenant_for_root(headers: &HeaderMap, state: &State) -> Result<TenantId, ApiError> {
-    if let Some(tenant) = through_edge(headers, state)? {
+    if let Some(tenant) = through_edge(headers, state).await? {
         return Ok(tenant);
     }
     let system = state.database.system();

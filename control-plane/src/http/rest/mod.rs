@@ -9,6 +9,7 @@ pub(crate) mod me;
 pub(crate) mod packages;
 pub(crate) mod preview;
 pub(crate) mod settings;
+pub(crate) mod stats;
 pub(crate) mod sync;
 pub(crate) mod tasks;
 pub(crate) mod tenants;

@@ -66,7 +66,17 @@ pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Fai
         Command::List { customer } => {
             let rows = client.list(&format!("{}/tokens", address(&customer))).await?;
             Ok(Answer::Table(
-                &["id", "name", "scope", "package_scopes", "last_four", "last_used_at", "expires_at", "revoked_at"],
+                &[
+                    "id",
+                    "name",
+                    "scope",
+                    "package_scopes",
+                    "last_four",
+                    "last_used_at",
+                    "last_used_ip",
+                    "expires_at",
+                    "revoked_at",
+                ],
                 rows,
             ))
         }

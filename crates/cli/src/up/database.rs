@@ -12,7 +12,7 @@ use cargoman_control_plane::sqlx_options::PgConnectOptions;
 use cargoman_local_postgres::{LocalPostgres, Settings, StopError};
 use tokio::sync::{oneshot, watch};
 
-use crate::control_plane::{database, database_for_migrations};
+use crate::control_plane::{database, database_for_listening, database_for_migrations};
 use crate::exit::Failure;
 
 /// How often the private server is looked at.
@@ -70,10 +70,16 @@ pub(super) enum Source {
 }
 
 impl Source {
+    /// Whether nobody else can be using it.
+    pub(super) fn is_private(&self) -> bool {
+        matches!(self, Self::Private(_))
+    }
+
     /// Reads the environment.
     pub(super) fn find(data: &Path) -> Result<Self, Failure> {
         if let Some(database) = database()? {
-            return Ok(Self::Given(Access { database, migrate: database_for_migrations()?, alone: false }));
+            let (migrate, listen) = (database_for_migrations()?, database_for_listening()?);
+            return Ok(Self::Given(Access { database, migrate, listen, alone: false }));
         }
         let mut settings = Settings::new(data.join("postgres"));
         settings.binaries = std::env::var_os("PG_BIN").map(PathBuf::from);
@@ -87,7 +93,7 @@ fn serve(settings: &Settings, access: oneshot::Sender<Access>, stopped: &mpsc::R
         Ok(options) => options,
         Err(error) => return end(server).and(Err(Failure::database(error))),
     };
-    access.send(Access { database, migrate: None, alone: true }).ok();
+    access.send(Access { database, migrate: None, listen: None, alone: true }).ok();
     keep_alive(server, settings, stopped)
 }
 

@@ -11,7 +11,7 @@ mod demo;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
-use cargoman_control_plane::config::Config;
+use cargoman_control_plane::config::{Config, LinkConfig};
 use cargoman_control_plane::server::Start;
 use cargoman_control_plane::state::Secrets;
 use cargoman_credential::Secret;
@@ -137,6 +137,11 @@ impl Up<'_> {
         let source = database::Source::find(self.data)?;
         let handed_over = handed_over(&mut listeners)?;
         let for_edge = listeners.take_edge();
+        let mut config = config;
+        if source.is_private() {
+            // The edge lives and dies with this process: an hour without its own database is no reason to answer nobody.
+            config.link.grace_hours.get_or_insert(LinkConfig::ENDLESS_HOURS);
+        }
         let start = Start {
             config,
             git_worker: git_worker()?,
@@ -165,6 +170,11 @@ impl Up<'_> {
         ended.and(served).and(stopped)
     }
 
+    fn edge_is_named(&self) -> bool {
+        let in_file = self.layers.edge.get("edge").is_some_and(|section| section.get("name").is_some());
+        in_file || self.layers.edge_variables.iter().any(|(name, _)| name == "CARGOMAN_EDGE__NAME")
+    }
+
     fn edge(
         &self,
         addresses: control_plane::Addresses,
@@ -182,6 +192,8 @@ impl Up<'_> {
         let listen = self.arguments.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
         set("edge", "listen", vec![listen.to_string()].into(), self.arguments.listen.is_none());
         set("cache", "directory", self.data.join("edge").to_string_lossy().into_owned().into(), true);
+        let state = self.data.join("edge-state").to_string_lossy().into_owned();
+        set("edge", "state_directory", state.into(), true);
         set("control_plane", "edge_url", format!("http://{}", addresses.edge).into(), false);
         set("control_plane", "public_url", format!("http://{}", addresses.public).into(), false);
         // What ties the two parts together is ours to say; the rest of the environment holds.
@@ -189,7 +201,12 @@ impl Up<'_> {
         let others = self.layers.edge_variables.iter();
         let others = others.filter(|(name, _)| !name.starts_with("CARGOMAN_CONTROL_PLANE__"));
         let variables = others.cloned().chain([secret]);
-        let config = EdgeConfig::from_toml_and_variables(&table.to_string(), variables).map_err(Failure::usage)?;
+        let mut config = EdgeConfig::from_toml_and_variables(&table.to_string(), variables).map_err(Failure::usage)?;
+        // Whatever could revoke something stops along with it, so its saved state stays good.
+        config.leave_at_stop = false;
+        if !self.edge_is_named() {
+            config.name = "up".to_owned();
+        }
         Edge::with_listeners(config, &plugin::registry(), handed_over).map_err(Failure::failed)
     }
 
@@ -216,10 +233,11 @@ impl Up<'_> {
             .name("signals".to_owned())
             .spawn(move || announce::until_stopped(&announcement, &stop, stopped))
             .map_err(Failure::failed)?;
-        edge.run(self.stop.subscribe());
+        let served = edge.run(self.stop.subscribe()).map_err(Failure::failed);
         // However the edge ended, everything ends with it.
         self.stop.send_replace(true);
-        watcher.join().map_err(|_| Failure::failed("the thread for signals panicked"))?
+        watcher.join().map_err(|_| Failure::failed("the thread for signals panicked"))??;
+        served
     }
 }
 

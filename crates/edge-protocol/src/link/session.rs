@@ -94,7 +94,8 @@ impl Session {
         let resumed = hello.position.filter(|_| admission == Admission::Resume);
         let start = resumed.unwrap_or(head);
         self.sent = Some(start);
-        self.acked = start.seq;
+        // Until it has dropped what it knows, which its first ack says, an edge that must do so has applied nothing.
+        self.acked = resumed.map_or(0, |position| position.seq);
         self.handing_over = hello.revoked_epoch.is_some_and(|epoch| epoch != head.epoch);
         Welcome { protocol: PROTOCOL, start, resync: resumed.is_none(), hand_over: self.handing_over }
     }

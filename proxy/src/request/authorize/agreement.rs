@@ -1,13 +1,11 @@
 //! Rule 6 over random rights: what stands in metadata installs, and what installs stands in metadata.
 
-use std::sync::Arc;
-
 use cargoman_composer::constraint::Constraint;
 use cargoman_composer::name::PackageName;
 use cargoman_composer::stability::Stability;
 use cargoman_composer::version::Version as NormalizedVersion;
 use cargoman_credential::Digest;
-use cargoman_edge_protocol::{Access, Dist, Package, Revision, Source, Tenant, TenantId, Version};
+use cargoman_edge_protocol::{Access, Dist, Package, Source, Tenant, TenantId, Version};
 use cargoman_licence::{
     Collection, CollectionId, Customer, CustomerStatus, Freeze, Grant, GrantStatus, Lapsed, PackageGlob, Scope, Target,
     TenantPolicy, Token,
@@ -156,7 +154,7 @@ fn held() -> Held {
             constraint: constraint.map(|text| Constraint::parse(text).unwrap()),
             minimum_stability: None,
         };
-        (id, Known { revision: Revision(1), value: Arc::new(value) })
+        (id, Known::sample(1, value))
     };
     let collections =
         vec![collection("coll_names", "acme/pay", None), collection("coll_pattern", "acme/*", Some("^1"))];

@@ -1,6 +1,7 @@
 //! Dists: the archive of one (version, reference), decided on this route alone.
 //!
-//! The bytes come from disk by digest, and were checked against it; a byte that does not match is never sent.
+//! The bytes come from disk by digest, and were checked against it; a byte that does not match is never sent. An answer that holds
+//! the last one is a download, and counts as one.
 
 use cargoman_edge_protocol::Package;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -8,10 +9,12 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::range::{Range, range};
 use super::{Body, Reply, conditional};
 use crate::cache::dists::{DistKey, Dists};
+use crate::link::usage::Meter;
 use crate::request::admit::Admitted;
 use crate::request::authorize;
 use crate::request::bearer::Bearer;
 use crate::request::refuse::Refusal;
+use crate::request::segment::is_named;
 
 /// The answer for (`version`, `reference`) of a package.
 pub(crate) async fn answer(
@@ -19,7 +22,7 @@ pub(crate) async fn answer(
     bearer: &Bearer<'_>,
     package: Option<&Package>,
     wanted: (&str, &str),
-    dists: &Dists,
+    (dists, meter): (&Dists, Meter<'_>),
 ) -> Result<Reply, Refusal> {
     let package = package.ok_or(Refusal::NotFound)?;
     let dist = authorize::dist(bearer, package, wanted)?;
@@ -38,16 +41,26 @@ pub(crate) async fn answer(
     }
     let key = DistKey { tenant: tenant.id, sha256: dist.sha256 };
     let file = dists.open(key, dist.size).await.map_err(|_| Refusal::Unavailable)?;
+    let download = |bytes| {
+        // The path may name it by its digest.
+        let version = package.versions.iter().find(|version| is_named(version, wanted.0));
+        let version = version.map_or(wanted.0, |version| version.version.normalized());
+        Some(Box::new(meter.download(bearer, (&package.name, version, wanted.1), bytes)))
+    };
     Ok(match part {
         Range::Part { first, last } => {
             let length = last - first + 1;
-            let mut reply = Reply::new(StatusCode::PARTIAL_CONTENT, Body::File { file, first, length });
+            let due = if last + 1 == dist.size { download(length) } else { None };
+            let mut reply = Reply::new(StatusCode::PARTIAL_CONTENT, Body::File { file, first, length, due });
             if let Ok(value) = HeaderValue::try_from(format!("bytes {first}-{last}/{}", dist.size)) {
                 reply.set(header::CONTENT_RANGE, value);
             }
             archive(reply, tag)
         }
-        _ => archive(Reply::new(StatusCode::OK, Body::File { file, first: 0, length: dist.size }), tag),
+        _ => {
+            let (length, due) = (dist.size, download(dist.size));
+            archive(Reply::new(StatusCode::OK, Body::File { file, first: 0, length, due }), tag)
+        }
     })
 }
 

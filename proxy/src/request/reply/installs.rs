@@ -1,12 +1,11 @@
-//! `notify-batch`: what Composer says it installed. Believed only as far as the token reaches, and never waited for.
+//! `notify-batch`: what Composer says it installed. Believed only as far as the token reaches, and kept before it is answered.
 
 use cargoman_composer::name::PackageName;
-use cargoman_edge_protocol::InstallReport;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
 use super::{Body, Reply};
-use crate::link::installs::Installs;
+use crate::link::usage::Meter;
 use crate::request::bearer::Bearer;
 use crate::request::refuse::Refusal;
 
@@ -27,22 +26,20 @@ struct Download {
     version: String,
 }
 
-/// Takes a report in and answers at once.
-pub(crate) fn answer(bearer: &Bearer<'_>, body: &[u8], installs: &Installs) -> Result<Reply, Refusal> {
+/// Takes a report in, and answers once it is kept.
+pub(crate) async fn answer(bearer: &Bearer<'_>, body: &[u8], meter: Meter<'_>) -> Result<Reply, Refusal> {
     let notification: Notification = serde_json::from_slice(body).map_err(|_| Refusal::BodyMalformed)?;
-    let installs_of: Vec<(PackageName, String)> = notification
+    let installs: Vec<(PackageName, String)> = notification
         .downloads
         .into_iter()
         .filter(|download| download.version.len() <= LONGEST_VERSION && !download.version.contains(char::is_control))
         .filter_map(|download| Some((PackageName::parse_lowercasing(&download.name).ok()?, download.version)))
         .filter(|(name, _)| bearer.covers(name))
         .collect();
-    if !installs_of.is_empty() {
-        installs.hand_in(InstallReport {
-            tenant: bearer.tenant.id,
-            token: bearer.access.token.id.clone(),
-            installs: installs_of,
-        });
+    if !installs.is_empty() {
+        let due = meter.installed(bearer, installs);
+        // A report that is lost is no reason to let `composer install` fail.
+        let _ = tokio::task::spawn_blocking(move || due.count()).await;
     }
     let mut reply =
         Reply::new(StatusCode::CREATED, Body::Bytes(bytes::Bytes::from_static(b"{\"status\":\"success\"}")));

@@ -19,6 +19,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::admit::Admitted;
+use crate::link::usage::Due;
 
 /// An answer, not yet written. `Content-Length` follows from the body.
 #[derive(Debug)]
@@ -37,8 +38,8 @@ pub(crate) enum Body {
     None,
     /// Bytes in memory.
     Bytes(Bytes),
-    /// Part of a file.
-    File { file: Arc<File>, first: u64, length: u64 },
+    /// Part of a file; and what counts when the last of it goes out.
+    File { file: Arc<File>, first: u64, length: u64, due: Option<Box<Due>> },
     /// What a HEAD request would have got with GET.
     Length(u64),
 }

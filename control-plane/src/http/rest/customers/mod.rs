@@ -44,7 +44,7 @@ async fn changed(
     Ok(())
 }
 
-async fn find(transaction: &mut TenantTransaction, text: &str) -> Result<Customer, ApiError> {
+pub(super) async fn find(transaction: &mut TenantTransaction, text: &str) -> Result<Customer, ApiError> {
     let id: CustomerId = id(text, "customer")?;
     store::find(transaction, id).await?.ok_or(ApiError::NotFound("customer"))
 }

@@ -33,7 +33,7 @@ pub(crate) async fn list(
 }
 
 /// The version that the rest of a path names, pretty or normalized or in any other way that means the same.
-pub(super) async fn find(
+pub(in crate::http::rest) async fn find(
     transaction: &mut TenantTransaction,
     package: PackageId,
     text: &str,

@@ -1,0 +1,216 @@
+//! The one reader of the outbox in this instance: numbers what was committed, reads it and hands it to the streams. Decides that the
+//! database was restored when it no longer holds what was read from it; then the epoch is raised and nobody is told anything of the
+//! old one any more.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cargoman_edge_protocol::link::{Epoch, Event, Position, Seq};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout};
+use uuid::Uuid;
+
+use super::PATIENCE;
+use super::history::{Broken, History, Judgement};
+use crate::store::{StoreError, System};
+
+/// Without any news it looks so often.
+const EVERY: Duration = Duration::from_secs(1);
+/// Events that are read at once.
+const PAGE: i64 = 1_000;
+
+/// Up to where the events are known, and in which history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tip {
+    /// Another one means that everything said before is void.
+    pub(super) generation: u64,
+    /// The last event.
+    pub(super) position: Position,
+}
+
+/// What a stream that was told everything up to some event is told next.
+#[derive(Debug)]
+pub(super) enum After {
+    /// These, perhaps none.
+    Events(Vec<Event>),
+    /// They must be read from the database.
+    NotKept,
+    /// It cannot go on.
+    Void,
+}
+
+/// The reader.
+#[derive(Debug)]
+pub(super) struct Feed {
+    history: Mutex<History>,
+    tip: watch::Sender<Option<Tip>>,
+    kick: Notify,
+    /// A head that somebody has read already, so that it need not be read again.
+    hint: Mutex<Option<Position>>,
+}
+
+impl Feed {
+    pub(super) fn new() -> Self {
+        Self {
+            history: Mutex::new(History::new()),
+            tip: watch::Sender::new(None),
+            kick: Notify::new(),
+            hint: Mutex::new(None),
+        }
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something may have been written.
+    pub(super) fn look(&self) {
+        self.kick.notify_one();
+    }
+
+    /// The last event that is known.
+    pub(super) fn tip(&self) -> Option<Tip> {
+        *self.tip.borrow()
+    }
+
+    /// Tells of every new tip.
+    pub(super) fn watch(&self) -> watch::Receiver<Option<Tip>> {
+        self.tip.subscribe()
+    }
+
+    /// Waits until `head`, read from the database, is known here; in which history. None when it is not in time, or never will be.
+    pub(super) async fn reach(&self, head: Position, patience: Duration) -> Option<u64> {
+        let mut tips = self.watch();
+        if self.history().judge(head) != Judgement::Known {
+            let mut hint = self.hint.lock().unwrap_or_else(PoisonError::into_inner);
+            if hint.is_none_or(|hint| (hint.epoch, hint.seq) < (head.epoch, head.seq)) {
+                *hint = Some(head);
+            }
+            drop(hint);
+            self.look();
+        }
+        let known = async {
+            loop {
+                {
+                    let history = self.history();
+                    if history.judge(head) == Judgement::Known {
+                        return Some(history.generation());
+                    }
+                    if history.tip().is_some_and(|tip| tip.epoch > head.epoch) {
+                        return None;
+                    }
+                }
+                // An error means that the feed is gone.
+                tips.changed().await.ok()?;
+            }
+        };
+        timeout(patience, known).await.ok().flatten()
+    }
+
+    /// What comes after `seq` in the history `generation`.
+    pub(super) fn after(&self, generation: u64, seq: Seq, most: usize) -> After {
+        let history = self.history();
+        if history.generation() != generation {
+            return After::Void;
+        }
+        history.after(seq, most).map_or(After::NotKept, After::Events)
+    }
+
+    /// The id of the event with that number in the history `generation`.
+    pub(super) fn event_at(&self, generation: u64, seq: Seq) -> Option<Uuid> {
+        let history = self.history();
+        history.event_at(seq).filter(|_| history.generation() == generation)
+    }
+
+    /// For how long event `seq` is known here at least.
+    pub(super) fn known_for(&self, seq: Seq) -> Option<Duration> {
+        self.history().known_for(seq, Instant::now())
+    }
+
+    /// Reads until the stop.
+    pub(super) async fn run(&self, system: &System, mut stop: watch::Receiver<bool>) {
+        loop {
+            match timeout(PATIENCE, self.read(system)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "cannot read what happened; edges get no leases meanwhile"),
+                Err(_) => {
+                    tracing::warn!("the database does not say in time what happened; edges get no leases meanwhile")
+                }
+            }
+            tokio::select! {
+                () = self.kick.notified() => {}
+                () = tokio::time::sleep(EVERY) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    async fn read(&self, system: &System) -> Result<(), StoreError> {
+        let hint = self.hint.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A hint may be old: alone it proves nothing but that there is more.
+        if let Some(hint) = hint
+            && let Judgement::Ahead(last) = self.judge(hint)
+        {
+            return self.catch_up(system, last, hint).await;
+        }
+        let head = system.number_outbox().await?;
+        match self.judge(head) {
+            Judgement::Known => Ok(()),
+            Judgement::Ahead(last) => self.catch_up(system, last, head).await,
+            Judgement::Anew => {
+                self.begin(head);
+                Ok(())
+            }
+            Judgement::Other => self.restored(system, head.epoch).await,
+        }
+    }
+
+    fn judge(&self, head: Position) -> Judgement {
+        self.history().judge(head)
+    }
+
+    async fn catch_up(&self, system: &System, mut last: Seq, head: Position) -> Result<(), StoreError> {
+        while last < head.seq {
+            let events = system.events_from(last, PAGE).await?;
+            let appended = self.history().append(events, Instant::now());
+            match appended {
+                Ok(()) => {}
+                Err(Broken::Other) => return self.restored(system, head.epoch).await,
+                Err(Broken::Gap) => {
+                    tracing::warn!(last, head = head.seq, "events are missing in the outbox: edges begin anew");
+                    self.begin(system.number_outbox().await?);
+                    return Ok(());
+                }
+            }
+            let tip = self.publish();
+            match tip.filter(|tip| tip.seq > last) {
+                Some(tip) => last = tip.seq,
+                // The head was of a database that is gone again; the next look tells.
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The database forgot what was read from it.
+    async fn restored(&self, system: &System, seen: Epoch) -> Result<(), StoreError> {
+        let known = self.history().tip().map_or(seen, |tip| tip.epoch);
+        tracing::warn!(known, seen, "the database was restored: a new epoch begins, and edges drop what they know");
+        system.raise_epoch(known, seen).await?;
+        self.begin(system.number_outbox().await?);
+        Ok(())
+    }
+
+    fn begin(&self, head: Position) {
+        self.history().begin(head, Instant::now());
+        self.publish();
+    }
+
+    fn publish(&self) -> Option<Position> {
+        let history = self.history();
+        let position = history.tip();
+        let tip = position.map(|position| Tip { generation: history.generation(), position });
+        self.tip.send_replace(tip);
+        position
+    }
+}

@@ -1,0 +1,49 @@
+//! Hears what other instances say through PostgreSQL. What is missed is made good by looking every second.
+
+use std::time::Duration;
+
+use cargoman_edge_protocol::link::Closing;
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::watch;
+
+use super::Link;
+use crate::domain::id::EdgeId;
+use crate::store::{Notice, Notices, StoreError};
+
+/// Between two attempts to connect.
+const RECOVERY: Duration = Duration::from_secs(1);
+
+/// Listens until the stop.
+pub(super) async fn run(link: &Link, options: &PgConnectOptions, mut stop: watch::Receiver<bool>) {
+    let listening = async {
+        loop {
+            if let Err(error) = listen(link, options).await {
+                tracing::warn!(%error, "cannot listen to the database; changes are looked for every second");
+            }
+            tokio::time::sleep(RECOVERY).await;
+        }
+    };
+    tokio::select! {
+        () = listening => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+async fn listen(link: &Link, options: &PgConnectOptions) -> Result<(), StoreError> {
+    let mut notices = Notices::open(options).await?;
+    // Something may have been said before this connection was open.
+    link.feed.look();
+    loop {
+        match notices.next().await? {
+            Notice::Written => link.feed.look(),
+            Notice::Acked(by) if by == link.id => {}
+            Notice::Acked(_) => link.acks.note_elsewhere(),
+            Notice::Fenced(edge) => link.streams.close_edge(EdgeId(edge), Closing::Fenced),
+            // The connection was lost and made again.
+            Notice::Missed => {
+                link.feed.look();
+                link.acks.note_elsewhere();
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! How a request gets its facts: from the caches as long as the edge may believe them, else from the control plane.
+//!
+//! What is missing or was named by an event is asked for in one read that begins after the request came in. Reads are never shared
+//! between requests: one that began earlier may have missed a revocation. An edge that never had a lease believes nothing and asks
+//! for everything at every request.
+
+mod belief;
+mod round;
+
+use std::sync::Arc;
+
+use cargoman_composer::name::PackageName;
+use cargoman_credential::Digest;
+use cargoman_edge_protocol::{Access, Host, KnownKey, Package, Tenant, TenantId};
+use cargoman_licence::CollectionId;
+use serde::Serialize;
+
+use self::belief::Answers;
+pub(crate) use self::belief::Grounded;
+use self::round::Round;
+use super::control_plane::{CallError, ControlPlane, MOST_KEYS};
+use super::lease::{Lease, Trust};
+use super::saved::Saved;
+use crate::cache::Known;
+use crate::cache::collections::{Held, named};
+use crate::cache::kept::Kept;
+use crate::cache::stamps::Stamps;
+
+/// Facts that change while they are read are read again this often. An edge that knows nothing needs five: host, access,
+/// collections, directory, packages.
+const ROUNDS: usize = 8;
+
+/// The facts behind one request, as of one moment after it came in.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) host: Option<Arc<Host>>,
+    /// With the tenant's policy in it.
+    pub(crate) access: Option<Known<Access>>,
+    /// What the access's grants stand on.
+    pub(crate) held: Held,
+    pub(crate) packages: Vec<(PackageName, Known<Package>)>,
+    /// The tenant whose access and packages these are.
+    asked_of: Option<TenantId>,
+}
+
+impl Found {
+    /// What is known of a package.
+    pub(crate) fn package(&self, name: &PackageName) -> Option<&Known<Package>> {
+        self.packages.iter().find(|(known, _)| known == name).map(|(_, package)| package)
+    }
+
+    /// All packages.
+    pub(crate) fn all(&self) -> Vec<&Package> {
+        self.packages.iter().map(|(_, package)| &*package.value).collect()
+    }
+}
+
+/// Which packages a request needs, from what is known so far of tenant, access and its collections.
+pub(crate) type WhichPackages<'a> = dyn Fn(&Tenant, Option<&Access>, &Held) -> Vec<PackageName> + Send + Sync + 'a;
+
+/// What a request needs beside host and access.
+#[derive(Clone, Copy)]
+pub(crate) struct Needed<'a> {
+    /// The collections that the access's grants name.
+    pub(crate) collections: bool,
+    /// The names of all packages, where one of those collections has patterns.
+    pub(crate) directory: bool,
+    /// Which packages, from what is known so far.
+    pub(crate) packages: &'a WhichPackages<'a>,
+}
+
+/// Facts, and how far they may be believed.
+pub(crate) struct Reading {
+    control_plane: Arc<ControlPlane>,
+    facts: Arc<Kept>,
+    stamps: Arc<Stamps>,
+    lease: Arc<Lease>,
+    saved: Arc<Saved>,
+}
+
+impl Reading {
+    /// Reads for requests from what `facts` keep.
+    pub(crate) fn new(
+        control_plane: Arc<ControlPlane>,
+        facts: Arc<Kept>,
+        stamps: Arc<Stamps>,
+        lease: Arc<Lease>,
+        saved: Arc<Saved>,
+    ) -> Self {
+        Self { control_plane, facts, stamps, lease, saved }
+    }
+
+    /// Whether the host was some tenant's when it was last asked for. Good enough to refuse without a token, for nothing else.
+    pub(crate) fn has_seen(&self, host: &str) -> bool {
+        self.facts.tenants.get(&host.to_owned()).is_some()
+    }
+
+    /// The facts for a request to `host` with the token of `digest`. The request must have come in before this is called.
+    pub(crate) async fn read(
+        &self,
+        host: &str,
+        digest: Option<Digest>,
+        needed: Needed<'_>,
+    ) -> Result<Found, CallError> {
+        let trust = self.lease.trust().await;
+        let mut round = Round::first(host.to_owned(), digest, trust != Trust::Nothing);
+        for _ in 0..ROUNDS {
+            let found = round.ask(self, needed).await?;
+            match round.next(found, needed) {
+                // Without a token nothing of the tenant's is shown; what is passed through the control plane decides.
+                Ok(found) if digest.is_none() => return Ok(found),
+                Ok(found) => return self.allowed(trust, found).map(|found| self.with_policy(found, digest)),
+                Err(next) => round = *next,
+            }
+        }
+        Err(CallError::Shape("facts changed faster than they could be read"))
+    }
+
+    /// Whether requests can be answered: the edge has a lease, or the control plane answers.
+    pub(crate) async fn probe(&self) -> Result<(), CallError> {
+        match self.lease.is_held() {
+            true => Ok(()),
+            false => self.control_plane.read(Vec::new()).await.map(|_| ()),
+        }
+    }
+
+    /// While the edge hears nothing, a tenant is served only as far as he wants.
+    fn allowed(&self, trust: Trust, found: Found) -> Result<Found, CallError> {
+        let tenant = found.host.as_deref().and_then(tenant_of);
+        match (trust, tenant) {
+            (Trust::Detached, Some(tenant)) if !self.lease.covers(tenant.outage) => Err(CallError::Detached),
+            _ => Ok(found),
+        }
+    }
+
+    /// Puts the tenant's policy into the access. The one in the cache is replaced, so that this costs nothing at the next request.
+    fn with_policy(&self, mut found: Found, digest: Option<Digest>) -> Found {
+        let tenant = found.host.as_deref().and_then(tenant_of);
+        if let (Some(tenant), Some(digest), Some(known)) = (tenant, digest, &mut found.access)
+            && known.value.policy != tenant.policy
+        {
+            known.value = Arc::new(Access { policy: tenant.policy, ..Access::clone(&known.value) });
+            self.facts.accesses.put((tenant.id, digest), known.clone());
+        }
+        found
+    }
+
+    /// What is known of what `access` stands on: from `before`, the round before this one, else from the caches.
+    fn held(&self, tenant: TenantId, access: Option<&Access>, needed: Needed<'_>, before: &mut Held) -> Held {
+        let ids = access.filter(|_| needed.collections).map(named).unwrap_or_default();
+        let known = |id: CollectionId| {
+            let there = before.collections.iter().find(|(known, _)| *known == id).map(|(_, known)| known.clone());
+            there.or_else(|| self.facts.collections.get(&(tenant, id.clone()))).map(|known| (id, known))
+        };
+        let mut held = Held { collections: ids.into_iter().filter_map(known).collect(), directory: None };
+        if needed.directory && held.has_patterns() {
+            held.directory = before.directory.take().or_else(|| self.facts.directories.get(&tenant));
+        }
+        held
+    }
+
+    /// What the caches are measured by; none when they are not to be believed at all.
+    fn trusted_stamps(&self, trusted: bool) -> Option<&Stamps> {
+        trusted.then_some(&*self.stamps)
+    }
+
+    /// Asks for `keys`; nothing to ask for is no call.
+    async fn question(&self, keys: &[KnownKey]) -> Result<Answers<'_>, CallError> {
+        let asking = self.stamps.asking();
+        let mut answers = Vec::with_capacity(keys.len());
+        let mut as_of = None;
+        for (number, part) in keys.chunks(MOST_KEYS).enumerate() {
+            let reply = self.control_plane.read(part.to_vec()).await?;
+            answers.extend(reply.answers);
+            // The oldest counts for all, which is the first: parts are asked one after another. Of two epochs none does.
+            as_of = match (number, as_of, reply.as_of) {
+                (0, _, as_of) => as_of,
+                (_, Some(first), Some(next)) if first.epoch == next.epoch && first.seq <= next.seq => Some(first),
+                (_, Some(first), Some(next)) if first.epoch == next.epoch => Some(next),
+                _ => None,
+            };
+        }
+        Ok(Answers { answers: answers.into_iter(), asking, as_of, reading: self })
+    }
+
+    /// A fact was put into a cache: it goes to the disk too, if it can be used again.
+    fn kept<K: Grounded<V>, V: Serialize>(&self, key: &K, known: &Known<V>) {
+        if known.standing.holds(&self.stamps) {
+            self.saved.fact(&key.key(), known, &self.stamps);
+        }
+    }
+}
+
+fn tenant_of(host: &Host) -> Option<&Tenant> {
+    match host {
+        Host::Tenant(tenant) => Some(tenant),
+        Host::ZoneWithoutTenant => None,
+    }
+}

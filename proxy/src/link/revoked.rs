@@ -1,0 +1,132 @@
+//! The log of tokens that were ended for good. It outlives every epoch: when a database is restored from a backup, edges tell it
+//! which tokens were revoked after that backup. A line more does no harm, a line less may.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use cargoman_credential::Digest;
+use cargoman_edge_protocol::TenantId;
+use cargoman_edge_protocol::link::Epoch;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Nobody restores an older backup than this.
+const KEPT: chrono::Duration = chrono::Duration::days(400);
+
+/// One line. Without a token it says that everything so far was handed over to that epoch.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    epoch: Epoch,
+    at: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<(TenantId, Digest)>,
+}
+
+/// The log.
+pub(crate) struct Revoked {
+    file: Option<File>,
+    epoch: Option<Epoch>,
+    tokens: BTreeMap<(TenantId, String), (Digest, DateTime<Utc>)>,
+}
+
+impl Revoked {
+    /// The log in the state folder.
+    pub(crate) fn open(folder: &Path, now: DateTime<Utc>) -> Self {
+        let path = folder.join("revoked");
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let mut log = Self { file: None, epoch: None, tokens: BTreeMap::new() };
+        // A line that was cut short was not acknowledged.
+        for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
+            log.epoch = Some(line.epoch);
+            if let Some((tenant, digest)) = line.token.filter(|_| now - line.at < KEPT) {
+                log.tokens.insert((tenant, digest.to_hex()), (digest, line.at));
+            }
+        }
+        match File::options().append(true).create(true).mode(0o600).open(&path) {
+            Ok(file) => log.file = Some(file),
+            Err(error) => tracing::error!(
+                target: "cargoman::edge", %error, file = %path.display(),
+                "revocations cannot be noted; a restore from a backup could bring tokens back"
+            ),
+        }
+        // A torn last line must not swallow the next one.
+        if !text.is_empty() && !text.ends_with('\n') {
+            log.write(b"\n");
+        }
+        log
+    }
+
+    /// Of the last line; none when there is nothing to hand over.
+    pub(crate) fn epoch(&self) -> Option<Epoch> {
+        self.epoch.filter(|_| !self.tokens.is_empty())
+    }
+
+    /// Notes a token.
+    pub(crate) fn note(&mut self, epoch: Epoch, tenant: TenantId, digest: Digest, at: DateTime<Utc>) {
+        if self.tokens.insert((tenant, digest.to_hex()), (digest, at)).is_none() {
+            self.line(&Line { epoch, at, token: Some((tenant, digest)) });
+        }
+    }
+
+    /// Everything was handed over to this epoch.
+    pub(crate) fn handed_over(&mut self, epoch: Epoch, at: DateTime<Utc>) {
+        if self.epoch.is_some_and(|known| known != epoch) {
+            self.line(&Line { epoch, at, token: None });
+        }
+    }
+
+    /// Every token.
+    pub(crate) fn tokens(&self) -> Vec<(TenantId, Digest)> {
+        self.tokens.iter().map(|((tenant, _), (digest, _))| (*tenant, *digest)).collect()
+    }
+
+    fn line(&mut self, line: &Line) {
+        self.epoch = Some(line.epoch);
+        if let Ok(mut text) = serde_json::to_vec(line) {
+            text.push(b'\n');
+            self.write(&text);
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let Some(file) = &mut self.file else { return };
+        if let Err(error) = file.write_all(bytes).and_then(|()| file.sync_data()) {
+            tracing::error!(target: "cargoman::edge", %error, "a revocation could not be noted");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn kept_over_restarts_and_epochs() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let (tenant, token) = (TenantId(Uuid::nil()), |number: u8| Digest::of(&[number]));
+        let mut log = Revoked::open(folder.path(), at);
+        assert_eq!(log.epoch(), None);
+        log.note(1, tenant, token(1), at);
+        log.note(1, tenant, token(1), at);
+        log.note(1, tenant, token(2), at);
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(folder.path().join("revoked"))
+            .unwrap()
+            .write_all(b"{\"epoch\":1,\"at")
+            .unwrap();
+        let mut log = Revoked::open(folder.path(), at);
+        assert_eq!((log.epoch(), log.tokens().len()), (Some(1), 2));
+        log.handed_over(2, at);
+        log.note(2, tenant, token(3), at);
+        let log = Revoked::open(folder.path(), at);
+        assert_eq!((log.epoch(), log.tokens().len()), (Some(2), 3));
+        assert_eq!(Revoked::open(folder.path(), at + KEPT + chrono::Duration::days(1)).tokens().len(), 0);
+    }
+}

@@ -1,0 +1,278 @@
+//! The saved state: every fact that may be used, and every event that says otherwise, in one file that only grows until it is
+//! written anew. From it an edge serves that starts while the control plane is away.
+//!
+//! An event is in the file before it is acknowledged. Otherwise a revocation could be called effective, the edge be killed, and
+//! come back with the revoked token. Where that cannot be kept (a full disk) the file is removed.
+
+mod load;
+mod record;
+
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use cargoman_edge_protocol::link::Position;
+use cargoman_edge_protocol::{Change, Key};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+pub(crate) use self::load::{Clocks, Loaded};
+use self::record::{Chain, Record, VERSION};
+use crate::cache::Known;
+use crate::cache::kept::Kept;
+use crate::cache::stamps::Stamps;
+use crate::link::reading::Grounded;
+
+/// The file's name in the state folder.
+const NAME: &str = "facts";
+
+/// A file smaller than this is never written anew.
+const SMALL: u64 = 16 << 20;
+
+/// The saved state of one edge.
+pub(crate) struct Saved {
+    folder: PathBuf,
+    beginning: Chain,
+    boot: String,
+    files: Mutex<Files>,
+}
+
+#[derive(Default)]
+struct Files {
+    /// None when there is no file to be believed.
+    current: Option<Open>,
+    /// The one that will take its place.
+    next: Option<Open>,
+    /// Bytes of the current one when it was new.
+    fresh: u64,
+}
+
+struct Open {
+    file: File,
+    chain: Chain,
+    bytes: u64,
+}
+
+impl Open {
+    fn write(&mut self, record: &Record) -> std::io::Result<()> {
+        self.bytes += self.chain.write(&mut self.file, record)? as u64;
+        Ok(())
+    }
+}
+
+impl Saved {
+    /// The state in `folder`, proved by the edge's credential. What can be used of it goes into `facts`; the file goes on being
+    /// written from there.
+    pub(crate) fn open(
+        folder: &Path,
+        credential: &str,
+        clocks: &Clocks,
+        facts: &Kept,
+        stamps: &Stamps,
+    ) -> (Self, Loaded) {
+        let beginning = Chain::new(credential);
+        let path = folder.join(NAME);
+        let loaded = match load::load(&path, beginning.clone(), clocks, facts, stamps) {
+            Ok(loaded) => loaded,
+            Err(load::LoadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Loaded::default(),
+            Err(error) => {
+                tracing::warn!(
+                    target: "cargoman::edge", %error, file = %path.display(),
+                    "the saved state is not used; it is made anew from the control plane"
+                );
+                Loaded::default()
+            }
+        };
+        let saved = Self { folder: folder.to_owned(), beginning, boot: clocks.boot.clone(), files: Mutex::default() };
+        // Until the state is written anew, after what was loaded is safe in its place, the old file stays as it is.
+        saved.rewrite(
+            facts,
+            stamps,
+            loaded.position,
+            loaded.lease.map(|(until, grace)| LeaseRecord {
+                until,
+                grace,
+                since_boot: clocks.since_boot,
+                wall: clocks.wall,
+            }),
+        );
+        (saved, loaded)
+    }
+
+    /// A fact, if it may be used again. That is looked at when nothing else can be written: a fact that an event has overtaken must
+    /// not get into a file that does not hold the event.
+    pub(crate) fn fact<V: Serialize>(&self, key: &Key, known: &Known<V>, stamps: &Stamps) {
+        let record = match fact(key, known) {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::error!(target: "cargoman::edge", %error, "a fact cannot be written");
+                return;
+            }
+        };
+        let mut files = self.lock();
+        if known.standing.holds(stamps) {
+            self.write_to(&mut files, &record);
+        }
+    }
+
+    /// An event; after this it may be acknowledged.
+    pub(crate) fn event(&self, position: Position, change: Option<&Change>) {
+        self.write(&Record::Event { position, change: change.cloned() });
+    }
+
+    /// Everything is dropped.
+    pub(crate) fn dropped(&self) {
+        self.write(&Record::Dropped);
+    }
+
+    /// A lease was granted.
+    pub(crate) fn lease(&self, lease: &LeaseRecord) {
+        self.write(&lease.record());
+    }
+
+    /// The edge is no member any more.
+    pub(crate) fn left(&self) {
+        self.write(&Record::Left);
+    }
+
+    /// The program ends: everything to the disk.
+    pub(crate) fn close(&self, wall: DateTime<Utc>) {
+        self.write(&Record::Closed { at: wall });
+        let mut files = self.lock();
+        let synced = files.current.take().map(|open| open.file.sync_all());
+        if let Some(Err(error)) = synced {
+            tracing::warn!(target: "cargoman::edge", %error, "the saved state may not survive a power cut");
+        }
+    }
+
+    /// Whether the file has grown so much that it should be written anew.
+    pub(crate) fn is_overgrown(&self) -> bool {
+        let files = self.lock();
+        files.next.is_none()
+            && files.current.as_ref().is_none_or(|open| open.bytes > SMALL && open.bytes > 3 * files.fresh)
+    }
+
+    /// Writes the file anew with what may be used now; what is noted meanwhile goes into both.
+    pub(crate) fn rewrite(
+        &self,
+        facts: &Kept,
+        stamps: &Stamps,
+        position: Option<Position>,
+        lease: Option<LeaseRecord>,
+    ) {
+        let written = self.start_next(position, lease.as_ref()).and_then(|()| {
+            self.copy(&facts.tenants, stamps)?;
+            self.copy(&facts.accesses, stamps)?;
+            self.copy(&facts.collections, stamps)?;
+            self.copy(&facts.directories, stamps)?;
+            self.copy(&facts.packages, stamps)?;
+            self.put_next_in_place()
+        });
+        if let Err(error) = written {
+            self.lock().next = None;
+            tracing::warn!(
+                target: "cargoman::edge", %error, folder = %self.folder.display(),
+                "the state cannot be saved; after a restart nothing is served until the control plane answers"
+            );
+        }
+    }
+
+    fn start_next(&self, position: Option<Position>, lease: Option<&LeaseRecord>) -> std::io::Result<()> {
+        let path = self.folder.join(format!("{NAME}.new"));
+        let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        let mut open = Open { file, chain: self.beginning.clone(), bytes: 0 };
+        open.write(&Record::Begin { version: VERSION, boot: self.boot.clone() })?;
+        if let Some(position) = position {
+            open.write(&Record::Event { position, change: None })?;
+        }
+        if let Some(lease) = lease {
+            open.write(&lease.record())?;
+        }
+        self.lock().next = Some(open);
+        Ok(())
+    }
+
+    fn copy<K, V>(&self, facts: &crate::cache::Facts<K, V>, stamps: &Stamps) -> std::io::Result<()>
+    where
+        K: Grounded<V> + std::hash::Hash + Eq + Send + Sync + 'static,
+        V: Serialize + Send + Sync + 'static,
+    {
+        for (key, known) in facts.held(stamps) {
+            let record = fact(&key.key(), &known)?;
+            match &mut self.lock().next {
+                Some(next) => next.write(&record)?,
+                // Everything was dropped meanwhile.
+                None => return Err(std::io::Error::other("what was being saved was dropped")),
+            }
+        }
+        Ok(())
+    }
+
+    fn put_next_in_place(&self) -> std::io::Result<()> {
+        let mut files = self.lock();
+        let Some(next) = files.next.take() else { return Ok(()) };
+        std::fs::rename(self.folder.join(format!("{NAME}.new")), self.folder.join(NAME))?;
+        files.fresh = next.bytes;
+        files.current = Some(next);
+        Ok(())
+    }
+
+    fn write(&self, record: &Record) {
+        self.write_to(&mut self.lock(), record);
+    }
+
+    fn write_to(&self, files: &mut Files, record: &Record) {
+        if matches!(record, Record::Dropped) {
+            // Half of what is being copied is worth nothing now.
+            files.next = None;
+        }
+        if files.next.as_mut().is_some_and(|next| next.write(record).is_err()) {
+            files.next = None;
+        }
+        let failed = files.current.as_mut().and_then(|current| current.write(record).err());
+        if let Some(error) = failed {
+            files.current = None;
+            let removed = std::fs::remove_file(self.folder.join(NAME));
+            tracing::error!(target: "cargoman::edge", %error, ?removed, "the saved state cannot be written and was removed");
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Files> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn fact<V: Serialize>(key: &Key, known: &Known<V>) -> Result<Record, serde_json::Error> {
+    let seq = known.standing.stamp.seq();
+    Ok(Record::Fact {
+        key: key.clone(),
+        revision: known.revision,
+        seq,
+        value: serde_json::value::to_raw_value(&*known.value)?,
+    })
+}
+
+/// A lease, and when it is written down.
+pub(crate) struct LeaseRecord {
+    /// Its end, since the machine's start.
+    pub(crate) until: Duration,
+    /// How long after it tenants may be served.
+    pub(crate) grace: Duration,
+    pub(crate) since_boot: Duration,
+    pub(crate) wall: DateTime<Utc>,
+}
+
+impl LeaseRecord {
+    fn record(&self) -> Record {
+        let ahead = chrono::Duration::from_std(self.until.saturating_sub(self.since_boot)).unwrap_or_default();
+        let behind = chrono::Duration::from_std(self.since_boot.saturating_sub(self.until)).unwrap_or_default();
+        Record::Lease {
+            until_boot_ms: u64::try_from(self.until.as_millis()).unwrap_or(u64::MAX),
+            until: self.wall + ahead - behind,
+            grace_s: self.grace.as_secs(),
+            at: self.wall,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What one request says of its use: who downloaded or installed what, to be kept at the right moment.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use cargoman_composer::name::PackageName;
+use cargoman_edge_protocol::{Download, Installed, UsageEvent};
+use http::HeaderMap;
+use uuid::Uuid;
+
+use super::spool::Spool;
+use crate::request::bearer::Bearer;
+
+/// Longest name of a client that is kept, in characters.
+const LONGEST_AGENT: usize = 200;
+
+/// Counts what comes of one request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Meter<'a> {
+    pub(crate) spool: &'a Arc<Spool>,
+    /// Of the client.
+    pub(crate) address: Option<IpAddr>,
+    /// Of the request.
+    pub(crate) headers: &'a HeaderMap,
+}
+
+/// A use that counts once its answer is about to be whole, and not before.
+#[derive(Debug)]
+pub(crate) struct Due {
+    spool: Arc<Spool>,
+    event: UsageEvent,
+}
+
+impl Due {
+    /// Keeps it. Blocks for one short write.
+    pub(crate) fn count(self) {
+        self.spool.append(&self.event);
+    }
+}
+
+impl Meter<'_> {
+    /// `bytes` of the dist of (package, version, reference).
+    pub(crate) fn download(&self, bearer: &Bearer<'_>, dist: (&PackageName, &str, &str), bytes: u64) -> Due {
+        let (package, version, reference) = dist;
+        self.due(UsageEvent::Download(Download {
+            id: Uuid::now_v7(),
+            tenant: bearer.tenant.id,
+            customer: bearer.access.customer.id.clone(),
+            token: bearer.access.token.id.clone(),
+            package: package.clone(),
+            version: version.to_owned(),
+            reference: reference.to_owned(),
+            bytes,
+            at: bearer.now,
+            address: self.address,
+            user_agent: self.user_agent(),
+        }))
+    }
+
+    /// What the bearer says he installed.
+    pub(crate) fn installed(&self, bearer: &Bearer<'_>, installs: Vec<(PackageName, String)>) -> Due {
+        self.due(UsageEvent::Installed(Installed {
+            id: Uuid::now_v7(),
+            tenant: bearer.tenant.id,
+            token: bearer.access.token.id.clone(),
+            installs,
+            at: bearer.now,
+            address: self.address,
+            user_agent: self.user_agent(),
+        }))
+    }
+
+    fn due(&self, event: UsageEvent) -> Due {
+        Due { spool: Arc::clone(self.spool), event }
+    }
+
+    /// In one line.
+    fn user_agent(&self) -> String {
+        let agent =
+            self.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        agent.chars().filter(|c| !c.is_control()).take(LONGEST_AGENT).collect()
+    }
+}
