@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 pub mod altered_git;
+pub mod apart;
 pub mod archive;
 pub mod command_line;
 pub mod forward_proxy;
