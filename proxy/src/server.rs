@@ -123,7 +123,11 @@ impl Edge {
             false => handed_over.into_iter().map(take_over).collect::<Result<Vec<_>, _>>()?,
         };
         for url in config.control_plane.edge_urls.iter().filter(|url| tls::is_exposed(url)) {
-            tracing::warn!(target: "cargoman::edge", %url, "the control plane is asked without TLS over a network that may not be yours: give it a certificate (server.edge_tls_certificate) and an https:// address here");
+            tracing::warn!(
+                target: "cargoman::edge",
+                %url,
+                "no TLS to the control plane, over a network that may not be yours: give it server.edge_tls_certificate and use https://"
+            );
         }
         let plugins = Plugins::build(&config.plugins, registry).map_err(ConfigError)?;
         let control_plane = ControlPlane::new(&config.control_plane)

@@ -15,6 +15,7 @@ pub mod package_files;
 pub mod processes;
 pub mod published;
 pub mod reader;
+pub mod scale_out;
 pub mod static_repository;
 pub mod sync_result;
 mod tiny_http;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cargoman_composer::stability::Stability;
-use cargoman_edge_protocol::{Message, Messages, Outage, Source, Template, TenantId};
+use cargoman_edge_protocol::{Message, Messages, Outage, OutageMode, Source, Template, TenantId};
 use cargoman_licence::{Lapsed, TenantPolicy};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -107,6 +107,18 @@ pub fn source(text: &str) -> Result<Source, WordError> {
         "hide" => Ok(Source::Hide),
         "show" => Ok(Source::Show),
         _ => Err(WordError("must be hide or show".to_owned())),
+    }
+}
+
+/// What edges do when they hear nothing.
+///
+/// # Errors
+/// When it is another word.
+pub fn outage_mode(text: &str) -> Result<OutageMode, WordError> {
+    match text {
+        "serve-stale" => Ok(OutageMode::ServeStale),
+        "fail-closed" => Ok(OutageMode::FailClosed),
+        _ => Err(WordError("must be serve-stale or fail-closed".to_owned())),
     }
 }
 

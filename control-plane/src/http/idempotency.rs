@@ -34,6 +34,8 @@ const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// How long a second request with the key waits for the first one's answer: a dead holder's claim lapses meanwhile.
 const LONGEST_WAIT: Duration = Duration::from_secs(35);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Resources that belong to no tenant.
+const OF_ROOT: [&str; 2] = ["/tenants", "/edges"];
 
 pub(crate) async fn replay(
     FromState(state): FromState<State>,
@@ -67,7 +69,8 @@ pub(crate) async fn replay(
 
 /// Whose the key is. Root's own resources belong to no tenant; their keys stand with the default one.
 async fn whose(parts: &mut Parts, state: &State) -> Result<Operator, ApiError> {
-    let of_root = parts.uri.path().strip_prefix(API).is_some_and(|path| path.starts_with("/tenants"));
+    let of_root =
+        parts.uri.path().strip_prefix(API).is_some_and(|path| OF_ROOT.iter().any(|start| path.starts_with(start)));
     match Operator::from_request_parts(parts, state).await {
         Err(ApiError::TenantUnnamed) if of_root => {
             let tenant = state.database.system().default_tenant().await?.ok_or(ApiError::TenantUnnamed)?;

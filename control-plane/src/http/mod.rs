@@ -10,6 +10,7 @@ mod idempotency;
 pub(crate) mod listener;
 mod operator;
 mod path;
+mod propagation;
 mod request_id;
 pub mod rest;
 pub mod router;

@@ -11,10 +11,10 @@ use crate::error::ApiError;
 use crate::http::fields::MOST_BODY;
 use crate::http::operator::Caller;
 use crate::http::rest::{
-    collections, credentials, customers, deletions, explain, me, packages, preview, settings, stats, sync, tasks,
-    tenants, vendors,
+    collections, credentials, customers, deletions, edges, explain, me, packages, preview, settings, stats, sync,
+    tasks, tenants, vendors,
 };
-use crate::http::{edge, idempotency, request_id};
+use crate::http::{edge, idempotency, propagation, request_id};
 use crate::state::State;
 
 /// Where the resources of the public API lie.
@@ -28,6 +28,8 @@ pub fn public(state: State) -> Router {
         .route("/readyz", get(ready))
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
+        // Inside of the replay, so that what is kept is the final answer.
+        .layer(from_fn_with_state(state.clone(), propagation::wait))
         .layer(from_fn_with_state(state.clone(), idempotency::replay))
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .layer(from_fn(request_id::give))
@@ -38,6 +40,7 @@ pub fn public(state: State) -> Router {
 pub fn edge(state: State) -> Router {
     Router::new()
         .route(cargoman_edge_protocol::link::LINK_PATH, get(edge::link::link))
+        .route(cargoman_edge_protocol::JOIN_PATH, post(edge::join::join))
         .route(cargoman_edge_protocol::READ_PATH, post(edge::read::read))
         .route(&format!("{}/{{tenant}}/{{sha256}}", cargoman_edge_protocol::DISTS_PATH), get(edge::dist::dist))
         .route(cargoman_edge_protocol::INSTALLS_PATH, post(edge::installs::report))
@@ -65,6 +68,9 @@ fn tenant_wide() -> Router<State> {
         .route("/tenants/{id}", get(tenants::show).patch(tenants::patch))
         .route("/tenants/{id}/suspend", post(tenants::suspend))
         .route("/tenants/{id}/reactivate", post(tenants::reactivate))
+        .route("/edges", get(edges::list))
+        .route("/edges/join-tokens", post(edges::create_join_token))
+        .route("/edges/{id}", axum::routing::delete(edges::fence))
         .route("/settings", get(settings::show).patch(settings::patch))
         .route("/collections", get(collections::list).post(collections::create))
         .route("/collections/{slug}", get(collections::show).patch(collections::patch).delete(collections::delete))
@@ -78,6 +84,7 @@ fn tenant_wide() -> Router<State> {
         .route("/stats/packages/{vendor}/{name}", get(stats::of_package))
         .route("/stats/packages/{vendor}/{name}/versions/{*version}", get(stats::of_version))
         .route("/stats/customers/{id}", get(stats::of_customer))
+        .route("/propagation/{seq}", get(crate::http::rest::propagation::show))
         .route("/deletions", get(deletions::list))
         .route("/deletions/{id}/restore", post(deletions::restore))
 }

@@ -109,6 +109,7 @@ impl System {
                  , incarnation = excluded.incarnation, edge_id = excluded.edge_id, name = excluded.name
                  , software = excluded.software, control_plane = excluded.control_plane
                  , lease_ms = greatest(m.lease_ms, excluded.lease_ms), connected = true
+                 , lease_ends_at = greatest(m.lease_ends_at, excluded.lease_ends_at)
                returning true as "joined!""#,
             hello.incarnation,
             hello.state,

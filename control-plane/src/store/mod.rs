@@ -10,6 +10,7 @@ mod health;
 mod migrate;
 mod notices;
 mod transaction;
+mod written;
 
 pub mod access_losses;
 pub mod collections;
@@ -42,6 +43,7 @@ pub use health::{Health, Pulse, health};
 pub use migrate::{MigrateError, migrate};
 pub use notices::{Notice, Notices};
 pub use transaction::{Actor, TenantTransaction};
+pub use written::{Written, Wrote};
 
 /// One page of a list.
 #[derive(Debug, Clone, Copy)]

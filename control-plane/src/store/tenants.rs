@@ -4,7 +4,7 @@ use cargoman_edge_protocol::{Change, TenantId};
 use uuid::Uuid;
 
 use crate::domain::tenant::{Settings, Tenant};
-use crate::store::{Actor, Page, StoreError, System, TenantTransaction};
+use crate::store::{Actor, Page, StoreError, System, TenantTransaction, Written};
 
 struct Row {
     id: Uuid,
@@ -62,13 +62,14 @@ impl System {
         )
         .execute(&mut *transaction)
         .await?;
-        // An edge may have learnt that nobody answers at this name.
-        let change = Change::Tenant { tenant: TenantId(row.id) };
+        // An edge may have learnt that nobody answers at this name, or that there is no default tenant.
+        let change = Change::Hosts { tenant: TenantId(row.id) };
         let keys = serde_json::to_value(&change).map_err(|error| StoreError::inconsistent("outbox", error))?;
         sqlx::query!("insert into outbox (tenant_id, kind, keys) values ($1, $2, $3)", row.id, change.kind(), keys)
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
+        Written::note(TenantId(row.id));
         Ok(row.into())
     }
 
@@ -195,16 +196,27 @@ pub async fn settings(transaction: &mut TenantTransaction) -> Result<Settings, S
     serde_json::from_value(row).map_err(|error| StoreError::inconsistent("tenant", error))
 }
 
-/// Replaces the tenant's choices.
+/// Replaces the tenant's choices, and tells the edges. When the choice for outages is another one, it is kept which event told it: only
+/// an edge that has heard that event is known to go by it.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn set_settings(transaction: &mut TenantTransaction, settings: &Settings) -> Result<(), StoreError> {
-    let tenant = transaction.tenant().0;
+pub async fn set_settings(
+    transaction: &mut TenantTransaction,
+    before: &Settings,
+    settings: &Settings,
+) -> Result<(), StoreError> {
+    let tenant = transaction.tenant();
     let value = serde_json::to_value(settings).map_err(|error| StoreError::inconsistent("tenant", error))?;
-    sqlx::query!("update tenant set settings = $2, revision = nextval('revision') where id = $1", tenant, value)
-        .execute(transaction.connection())
-        .await?;
+    let told = transaction.all_changed(&[Change::Tenant { tenant }]).await?;
+    sqlx::query!(
+        "update tenant set settings = $2, revision = nextval('revision'), outage_changed = coalesce($3, outage_changed) where id = $1",
+        tenant.0,
+        value,
+        told.filter(|_| before.outage != settings.outage)
+    )
+    .execute(transaction.connection())
+    .await?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
-//! Tokens of customers. Only digests are kept.
+//! Tokens of customers. Only digests are kept. Every change of one is told to the edges here, so that no caller can forget it.
 
 use cargoman_credential::{Digest, Secret};
-use cargoman_edge_protocol::TenantId;
+use cargoman_edge_protocol::{Change, TenantId};
 use cargoman_licence::{PackageGlob, Scope};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -86,6 +86,8 @@ pub async fn insert(
     )
     .fetch_one(transaction.connection())
     .await?;
+    // An edge may have learnt that nobody has this secret.
+    tell(transaction, vec![secret.digest().to_hex()], false).await?;
     Ok(row.into())
 }
 
@@ -151,20 +153,21 @@ pub async fn find(
 /// When the database refuses.
 pub async fn revoke(transaction: &mut TenantTransaction, id: TokenId, at: DateTime<Utc>) -> Result<(), StoreError> {
     let tenant = transaction.tenant().0;
-    sqlx::query!(
+    let ended = sqlx::query_scalar!(
         "with recursive line as (
              select id from token where tenant_id = $1 and id = $2
              union
              select made.id from token made join line on made.made_by = line.id where made.tenant_id = $1
          )
-         update token set revoked_at = $3 where tenant_id = $1 and id in (select id from line) and revoked_at is null",
+         update token set revoked_at = $3 where tenant_id = $1 and id in (select id from line) and revoked_at is null
+         returning digest",
         tenant,
         id.0,
         at
     )
-    .execute(transaction.connection())
+    .fetch_all(transaction.connection())
     .await?;
-    Ok(())
+    tell(transaction, ended, true).await
 }
 
 /// The token that made this one, if one did.
@@ -214,15 +217,17 @@ pub async fn revoke_all(
     at: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
     let tenant = transaction.tenant().0;
-    let done = sqlx::query!(
-        "update token set revoked_at = $3 where tenant_id = $1 and customer_id = $2 and revoked_at is null",
+    let ended = sqlx::query_scalar!(
+        "update token set revoked_at = $3 where tenant_id = $1 and customer_id = $2 and revoked_at is null returning digest",
         tenant,
         customer.0,
         at
     )
-    .execute(transaction.connection())
+    .fetch_all(transaction.connection())
     .await?;
-    Ok(done.rows_affected())
+    let count = u64::try_from(ended.len()).unwrap_or(u64::MAX);
+    tell(transaction, ended, true).await?;
+    Ok(count)
 }
 
 /// Lets a rotated token end at an instant, unless it ends earlier already.
@@ -235,15 +240,39 @@ pub async fn end_rotated(
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let tenant = transaction.tenant().0;
-    sqlx::query!(
-        "update token set expires_at = least(coalesce(expires_at, $3), $3), rotated_at = now() where tenant_id = $1 and id = $2",
+    let ending = sqlx::query_scalar!(
+        "update token set expires_at = least(coalesce(expires_at, $3), $3), rotated_at = now() where tenant_id = $1 and id = $2
+         returning digest",
         tenant,
         id.0,
         at
     )
-    .execute(transaction.connection())
+    .fetch_all(transaction.connection())
     .await?;
-    Ok(())
+    tell(transaction, ending, false).await
+}
+
+/// Tells the edges that every token of a customer goes or is there again.
+///
+/// # Errors
+/// When the database refuses.
+pub(super) async fn tell_of(transaction: &mut TenantTransaction, customer: CustomerId) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    let digests =
+        sqlx::query_scalar!("select digest from token where tenant_id = $1 and customer_id = $2", tenant, customer.0)
+            .fetch_all(transaction.connection())
+            .await?;
+    tell(transaction, digests, false).await
+}
+
+async fn tell(transaction: &mut TenantTransaction, digests: Vec<String>, revoked: bool) -> Result<(), StoreError> {
+    let tenant = transaction.tenant();
+    let change = |digest: String| match digest.parse() {
+        Ok(digest) => Ok(Change::Token { tenant, digest, revoked }),
+        Err(error) => Err(StoreError::inconsistent("token", error)),
+    };
+    let changes = digests.into_iter().map(change).collect::<Result<Vec<_>, _>>()?;
+    transaction.all_changed(&changes).await.map(drop)
 }
 
 /// Whether a token has a successor already.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use crate::domain::id::{CredentialId, EdgeId, JoinTokenId, TokenId};
-use crate::store::{Database, StoreError};
+use crate::store::{Database, StoreError, Written};
 
 /// Who does something, for the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct TenantTransaction {
     tenant: TenantId,
     actor: Actor,
     rehearsed: bool,
+    /// Whether there is something for the edges in it.
+    told: bool,
 }
 
 impl TenantTransaction {
@@ -62,7 +64,7 @@ impl TenantTransaction {
         sqlx::query!("select set_config('cargoman.tenant', $1, true) as set", tenant.0.to_string())
             .fetch_one(&mut *inner)
             .await?;
-        Ok(Self { inner, tenant, actor, rehearsed: false })
+        Ok(Self { inner, tenant, actor, rehearsed: false, told: false })
     }
 
     /// Whose rows it sees.
@@ -102,7 +104,11 @@ impl TenantTransaction {
         if self.rehearsed {
             return Err(StoreError::Rehearsed);
         }
-        Ok(self.inner.commit().await?)
+        self.inner.commit().await?;
+        if self.told {
+            Written::note(self.tenant);
+        }
+        Ok(())
     }
 
     /// Notes for the edges what changed. Numbered after commit.
@@ -110,16 +116,30 @@ impl TenantTransaction {
     /// # Errors
     /// When the database refuses.
     pub async fn changed(&mut self, change: &Change) -> Result<(), StoreError> {
-        let keys = serde_json::to_value(change).map_err(|error| StoreError::inconsistent("outbox", error))?;
-        sqlx::query!(
-            "insert into outbox (tenant_id, kind, keys) values ($1, $2, $3)",
+        self.all_changed(std::slice::from_ref(change)).await.map(drop)
+    }
+
+    /// Notes for the edges all that changed; the last row.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub(super) async fn all_changed(&mut self, changes: &[Change]) -> Result<Option<i64>, StoreError> {
+        let keys = changes.iter().map(serde_json::to_value).collect::<Result<Vec<Value>, _>>();
+        let keys = keys.map_err(|error| StoreError::inconsistent("outbox", error))?;
+        let kinds: Vec<String> = changes.iter().map(|change| change.kind().to_owned()).collect();
+        let rows = sqlx::query_scalar!(
+            "insert into outbox (tenant_id, kind, keys)
+             select $1, given.kind, given.keys from unnest($2::text[], $3::json[]) with ordinality as given (kind, keys, place)
+             order by given.place
+             returning id",
             self.tenant.0,
-            change.kind(),
-            keys
+            &kinds,
+            &keys
         )
-        .execute(&mut *self.inner)
+        .fetch_all(&mut *self.inner)
         .await?;
-        Ok(())
+        self.told |= !rows.is_empty();
+        Ok(rows.into_iter().max())
     }
 
     /// Notes who did what to whom. `detail` must hold no secret.

@@ -8,6 +8,8 @@ use cargoman_edge_protocol::link::edge::{EdgeLink, Effect, Identity};
 use cargoman_edge_protocol::link::{Closing, FromEdge, LINK_PATH, Position, Revoked};
 use futures::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -23,7 +25,6 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) struct EdgeProcess {
     pub(crate) link: EdgeLink,
     pub(crate) state: Uuid,
-    pub(crate) incarnation: Uuid,
     /// Tokens that it knows to be revoked, with the epoch of that knowledge.
     pub(crate) revoked: Option<(i64, Revoked)>,
 }
@@ -38,7 +39,7 @@ impl EdgeProcess {
         let incarnation = Uuid::now_v7();
         let identity =
             Identity { name: name.to_owned(), state, incarnation, software: "cargoman-edge/test".to_owned() };
-        Self { link: EdgeLink::new(identity, position), state, incarnation, revoked: None }
+        Self { link: EdgeLink::new(identity, position), state, revoked: None }
     }
 
     pub(crate) async fn connect(self, address: SocketAddr) -> LinkedEdge {
@@ -59,6 +60,7 @@ impl EdgeProcess {
             process: self,
             socket,
             acks: true,
+            welcome: false,
             applied: Vec::new(),
             dropped: 0,
             leased: None,
@@ -77,6 +79,7 @@ pub(crate) struct LinkedEdge {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     /// Whether it says what it applied.
     pub(crate) acks: bool,
+    pub(crate) welcome: bool,
     pub(crate) applied: Vec<(Position, Change)>,
     /// How often it dropped everything.
     pub(crate) dropped: usize,
@@ -119,7 +122,7 @@ impl LinkedEdge {
             match effect {
                 Effect::DropAll => self.dropped += 1,
                 Effect::Apply(position, change) => self.applied.push((position, change)),
-                Effect::Pass(_) => {}
+                Effect::Pass(_) => self.welcome = true,
                 Effect::Send(FromEdge::Ack { .. }) if !self.acks => {}
                 Effect::Send(message) => self.say(&message).await,
                 Effect::HandOver => {
@@ -154,12 +157,13 @@ impl LinkedEdge {
 
     /// Waits until it is welcome.
     pub(crate) async fn welcomed(mut self) -> Self {
-        self.until("a welcome", |edge| edge.process.link.position().is_some()).await;
+        self.until("a welcome", |edge| edge.welcome).await;
         self
     }
 
     /// Gets a lease.
     pub(crate) async fn lease(&mut self) {
+        self.until("a welcome", |edge| edge.welcome).await;
         self.leased = None;
         self.ask().await;
         self.until("a lease", |edge| edge.leased.is_some()).await;
@@ -169,16 +173,46 @@ impl LinkedEdge {
         self.process.link.position().unwrap().seq
     }
 
-    /// Goes on by itself: applies, acks and renews its lease, until it is told to stop or its stream ends.
-    pub(crate) fn live(mut self) -> tokio::task::JoinHandle<Self> {
-        tokio::spawn(async move {
+    /// Goes on by itself: applies, acks and renews its lease.
+    pub(crate) fn live(mut self) -> LiveEdge {
+        let (stop, mut stopped) = oneshot::channel();
+        let task = tokio::spawn(async move {
             let mut every = tokio::time::interval(Duration::from_millis(500));
             loop {
                 tokio::select! {
                     going = self.step() => if !going { return self },
                     _ = every.tick() => self.ask().await,
+                    _ = &mut stopped => return self,
                 }
             }
-        })
+        });
+        LiveEdge { stop, task }
+    }
+}
+
+/// An edge that goes on by itself.
+pub(crate) struct LiveEdge {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<LinkedEdge>,
+}
+
+impl LiveEdge {
+    /// Takes it over again, with its stream as it is.
+    pub(crate) async fn halt(self) -> LinkedEdge {
+        // An error means that its stream ended already.
+        self.stop.send(()).ok();
+        self.task.await.unwrap()
+    }
+
+    /// Waits for the end of its stream.
+    #[track_caller]
+    pub(crate) fn ended(self) -> impl Future<Output = LinkedEdge> {
+        let caller = std::panic::Location::caller();
+        let Self { stop, task } = self;
+        async move {
+            let Ok(edge) = timeout(DEADLINE, task).await else { panic!("{caller}: its stream goes on") };
+            drop(stop);
+            edge.unwrap()
+        }
     }
 }

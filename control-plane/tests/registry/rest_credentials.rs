@@ -124,8 +124,11 @@ fn allowed(level: &str, method: &str, template: &str) -> bool {
     if template == "/me" {
         return true;
     }
-    if template.starts_with("/tenants") || template.starts_with("/me/") {
+    if template.starts_with("/tenants") || template.starts_with("/me/") || template.starts_with("/edges") {
         return false;
+    }
+    if template == "/propagation/{seq}" {
+        return true;
     }
     let of_credentials = template.starts_with("/credentials");
     let of_package = template.strip_prefix("/packages/{vendor}/{name}");

@@ -12,6 +12,7 @@ fn defaults() -> Value {
         "renew_url": null,
         "messages": {},
         "brake": {"customers_per_hour": 1000},
+        "outage": {"mode": "serve-stale", "grace_seconds": null},
     })
 }
 
@@ -41,6 +42,11 @@ async fn merged_deeply() {
         (json!({"brake": {"customers_per_hour": null}}), "/brake/customers_per_hour", json!(null)),
         (json!({"brake": null}), "/brake/customers_per_hour", json!(1000)),
         (json!({"brake": {"customers_per_hour": 1_000_000}}), "/brake/customers_per_hour", json!(1_000_000)),
+        (json!({"outage": {"mode": "fail-closed"}}), "/outage/mode", json!("fail-closed")),
+        (json!({"outage": {"grace_seconds": 0}}), "/outage/grace_seconds", json!(0)),
+        (json!({"outage": {"mode": null}}), "/outage/mode", json!("serve-stale")),
+        (json!({"outage": {"grace_seconds": 2_592_000}}), "/outage/grace_seconds", json!(2_592_000)),
+        (json!({"outage": null}), "/outage", json!({"mode": "serve-stale", "grace_seconds": null})),
         (json!({"renew_url": null}), "/renew_url", json!(null)),
         (json!({"minimum_stability": null}), "/minimum_stability", json!(null)),
         (json!({"source": null}), "/source", json!("hide")),
@@ -84,6 +90,10 @@ async fn every_fault_names_its_field_and_nothing_is_stored() {
         (json!({"brake": {"customers_per_hour": 1_000_001}}), vec!["brake.customers_per_hour"]),
         (json!({"brake": {"customers_per_hour": "many"}}), vec!["brake.customers_per_hour"]),
         (json!({"brake": 5}), vec!["brake"]),
+        (json!({"outage": {"mode": "open", "grace": 1}}), vec!["outage.mode", "outage.grace"]),
+        (json!({"outage": {"grace_seconds": -1}}), vec!["outage.grace_seconds"]),
+        (json!({"outage": {"grace_seconds": 2_592_001}}), vec!["outage.grace_seconds"]),
+        (json!({"outage": {"grace_seconds": "a day"}}), vec!["outage.grace_seconds"]),
         // What is good beside it is not stored either.
         (
             json!({"source": "show", "lapsed": {"expired": "forbid"}, "brake": {"customers_per_hour": -1}}),

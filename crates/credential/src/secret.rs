@@ -44,7 +44,7 @@ pub struct Secret {
 /// The text is no secret of ours: wrong prefix, length, alphabet or checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a well-formed secret: expected a prefix (tok_, cma_ or cme_) and 38 letters or digits whose last six match the rest"
+    "not a well-formed secret: expected a prefix (tok_, cma_, cme_ or cmj_) and 38 letters or digits whose last six match the rest"
 )]
 pub struct ParseSecretError;
 

@@ -5,6 +5,7 @@
 //! when it still holds. Everything here crosses a version boundary: fields are only ever added, with a default.
 
 mod change;
+mod join;
 pub mod link;
 mod message;
 mod package;
@@ -13,6 +14,7 @@ mod tenant;
 mod usage;
 
 pub use change::Change;
+pub use join::{JOIN_PATH, JoinReply, JoinRequest};
 pub use message::{Message, Messages, ParseTemplateError, Template, Values};
 pub use package::{Abandoned, Dist, Package, PastReference, Version};
 pub use read::{Answer, AsOf, Directory, Entry, Key, KnownKey, ReadReply, ReadRequest, Revision};
@@ -30,9 +32,6 @@ pub const DISTS_PATH: &str = "/edge/v1/dists";
 /// Path where edges of the previous release hand in what Composer reported as installed (POST, [`InstallReport`] → 204).
 pub const INSTALLS_PATH: &str = "/edge/v1/installs";
 
-/// Path where a new edge trades its join token for a credential (POST, [`JoinRequest`] → [`JoinReply`]; 401 for a bad token).
-pub const JOIN_PATH: &str = "/edge/v1/join";
-
 /// Header in which an edge proves itself to the public API when it passes a request through: its `cme_…` credential.
 pub const EDGE_CREDENTIAL_HEADER: &str = "x-cargoman-edge";
 
@@ -48,22 +47,4 @@ pub struct InstallReport {
     pub token: String,
     /// Name and normalized version of each package.
     pub installs: Vec<(cargoman_composer::name::PackageName, String)>,
-}
-
-/// A new edge introduces itself.
-#[derive(Clone, serde::Serialize, serde::Deserialize)]
-pub struct JoinRequest {
-    /// The join token, `cmj_…`. In plain text: it is worth nothing after this.
-    pub token: String,
-    /// What it wants to be called; a join token made for a name gives that one.
-    pub name: String,
-}
-
-/// It is taken in.
-#[derive(Clone, serde::Serialize, serde::Deserialize)]
-pub struct JoinReply {
-    /// What it is called.
-    pub name: String,
-    /// Its credential, `cme_…`, shown this once.
-    pub credential: String,
 }

@@ -45,6 +45,8 @@ pub(crate) struct Effects {
     pub(super) revoked: Revoked,
     pub(super) now: fn() -> DateTime<Utc>,
     pub(super) lease_saved: Option<Instant>,
+    /// Whether anything is known that would be worth a word when it is dropped.
+    pub(super) heard: bool,
     /// The last failure that was logged, so that the same is not logged every second.
     pub(super) failure: Option<String>,
 }
@@ -59,6 +61,7 @@ impl Effects {
                 Effect::Apply(position, change) => self.apply(position, &change),
                 Effect::Pass(position) => {
                     self.stamps.begin(position);
+                    self.heard = true;
                     self.saved.event(position, None);
                     outcome = Outcome::Welcomed;
                 }
@@ -91,7 +94,9 @@ impl Effects {
         self.stamps.drop_all();
         self.saved.dropped();
         self.facts.clear();
-        tracing::info!(target: "cargoman::edge", "everything that was known is dropped and read again");
+        if std::mem::take(&mut self.heard) {
+            tracing::info!(target: "cargoman::edge", "everything that was known is dropped and read again");
+        }
     }
 
     fn apply(&mut self, position: Position, change: &Change) {

@@ -89,6 +89,7 @@ impl Link {
             revoked: Revoked::open(&folder.path, now()),
             now,
             lease_saved: None,
+            heard: loaded.position.is_some(),
             failure: None,
         };
         let machine = EdgeLink::new(identity, loaded.position);

@@ -74,6 +74,7 @@ pub(crate) async fn answer(parts: &Parts, visit: &mut Visit, session: &mut Sessi
 
 async fn steps(parts: &Parts, visit: &mut Visit, session: &mut Session) -> Result<Answer, Refusal> {
     if let Some(reply) = health(parts, visit, session.req_header()).await {
+        visit.about_health = true;
         return Ok(Answer::Reply(reply));
     }
     // 1 Grammar.

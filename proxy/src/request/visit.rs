@@ -20,6 +20,8 @@ use crate::plugin::{Context, Outcome, Plugins, ReplyHead, RequestView, Stage, Ve
 pub(crate) struct Visit {
     pub(crate) started: Instant,
     pub(crate) draining: bool,
+    /// A question of a balancer, many times a minute: not worth a line in the log.
+    pub(crate) about_health: bool,
     pub(crate) client: Option<Client>,
     pub(crate) listener: Option<SocketAddr>,
     pub(crate) digest: Option<Digest>,
@@ -39,6 +41,7 @@ impl Visit {
         Self {
             started,
             draining,
+            about_health: false,
             client: None,
             listener: None,
             digest: None,
@@ -119,6 +122,9 @@ impl Visit {
             plugins.on_done(self.listener, &view, &mut context, &Outcome { status, bytes, took });
         }
         self.context = context;
+        if self.about_health {
+            return;
+        }
         let agent =
             head.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         access_log::write(&access_log::Line {

@@ -2,6 +2,7 @@
 
 pub(crate) mod dist;
 pub(crate) mod installs;
+pub(crate) mod join;
 pub(crate) mod link;
 pub(crate) mod read;
 pub(crate) mod usage;

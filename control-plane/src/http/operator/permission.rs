@@ -21,6 +21,7 @@ pub(super) const TOKENS_ALONE: &str =
 const VERSION: &str = "/packages/{vendor}/{name}/versions/{*version}";
 const VERSIONS: &str = "/packages/{vendor}/{name}/versions";
 const PACKAGE: &str = "/packages/{vendor}/{name}";
+const PROPAGATION: &str = "/propagation/{seq}";
 const SYNC: &str = "/packages/{vendor}/{name}/sync";
 
 /// What is asked for.
@@ -94,6 +95,10 @@ fn operator(credential: &Credential, asked: &Asked) -> Result<(), &'static str> 
 }
 
 fn publisher(credential: &Credential, asked: &Asked) -> Result<(), &'static str> {
+    // Whoever may write may ask what became of it.
+    if asked.reads() && asked.route == PROPAGATION {
+        return Ok(());
+    }
     let may = match (asked.method.as_str(), asked.route.as_str()) {
         ("PUT", VERSION) | ("POST", SYNC) => true,
         (_, PACKAGE | VERSIONS | VERSION) => asked.reads() && !asked.of_customers,

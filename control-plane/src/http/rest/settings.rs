@@ -5,7 +5,7 @@ use axum::response::Response;
 use cargoman_edge_protocol::{Message, Template};
 use serde_json::json;
 
-use crate::domain::tenant::{Settings, lapsed, source, web_address};
+use crate::domain::tenant::{Settings, lapsed, outage_mode, source, web_address};
 use crate::effect::{Concerned, Consent, Watch};
 use crate::error::ApiError;
 use crate::http::consent::close;
@@ -17,6 +17,9 @@ use crate::store::tenants;
 
 /// The brake can be set to this at most; beyond it it is no brake, and `null` says so.
 const MOST_CUSTOMERS_PER_HOUR: i64 = 1_000_000;
+
+/// Edges that hear nothing go on for at most so many seconds: 30 days.
+const LONGEST_GRACE: i64 = 30 * 24 * 3600;
 
 pub(crate) async fn show(FromState(state): FromState<State>, operator: Operator) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
@@ -36,8 +39,7 @@ pub(crate) async fn patch(
     let after = merge(fields, before.clone())?;
     let concerned = if after.policy() == before.policy() { Concerned::no_one() } else { Concerned::Policy };
     let watch = Watch::begin(&mut transaction, concerned, consent).await?;
-    tenants::set_settings(&mut transaction, &after).await?;
-    super::tenants::changed(&mut transaction).await?;
+    tenants::set_settings(&mut transaction, &before, &after).await?;
     transaction.audit("settings.update", "settings", json!({"before": before, "settings": after})).await?;
     close(watch, transaction, data(after)).await
 }
@@ -65,6 +67,14 @@ fn merge(mut fields: Fields, mut settings: Settings) -> Result<Settings, ApiErro
         if fields.has("customers_per_hour") {
             let number = fields.number("customers_per_hour", 1, MOST_CUSTOMERS_PER_HOUR);
             brake.customers_per_hour = number.and_then(|number| u32::try_from(number).ok());
+        }
+    })?;
+    inside(&mut fields, "outage", &mut settings.outage, |fields, outage| {
+        put(&mut outage.mode, fields.string("mode", outage_mode));
+        // Here null is a value: as long as the lease grants.
+        if fields.has("grace_seconds") {
+            let seconds = fields.number("grace_seconds", 0, LONGEST_GRACE);
+            outage.grace_seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
         }
     })?;
     fields.finish()?;

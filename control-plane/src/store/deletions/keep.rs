@@ -2,7 +2,7 @@
 
 use crate::domain::deletion::{WayBack, restorable_until};
 use crate::domain::id::{CustomerId, DeletionId, GrantId, PackageId};
-use crate::store::{StoreError, TenantTransaction};
+use crate::store::{StoreError, TenantTransaction, tokens};
 
 /// Deletes a customer with his tokens and grants. He must have been locked in this transaction: then neither can be added
 /// between the keeping and the deleting.
@@ -32,6 +32,7 @@ pub async fn delete_customer(transaction: &mut TenantTransaction, id: CustomerId
     )
     .fetch_one(transaction.connection())
     .await?;
+    tokens::tell_of(transaction, id).await?;
     sqlx::query!("delete from customer where tenant_id = $1 and id = $2", tenant, id.0)
         .execute(transaction.connection())
         .await?;

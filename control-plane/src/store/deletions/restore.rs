@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::deletion::{Deletion, DeletionKind, Skipped, WayBack, restorable_until};
 use crate::domain::id::{CustomerId, DeletionId, GrantId};
-use crate::store::{StoreError, TenantTransaction};
+use crate::store::{StoreError, TenantTransaction, tokens};
 
 /// Why something cannot come back; nothing of it did then.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,11 @@ pub async fn restore(transaction: &mut TenantTransaction, deletion: &Deletion) -
     }
     let mut customers = lock_customers(transaction, id).await?;
     if deletion.kind == DeletionKind::Customer {
-        customers.extend(deletion.subject.parse::<CustomerId>().map(|customer| customer.0));
+        let customer: CustomerId =
+            deletion.subject.parse().map_err(|error| StoreError::inconsistent("deletion", error))?;
+        customers.push(customer.0);
+        // An edge may have learnt that nobody has these secrets.
+        tokens::tell_of(transaction, customer).await?;
     }
     let (fit, unfit): (Vec<_>, Vec<_>) =
         kept_grants(transaction, id).await?.into_iter().partition(|grant| grant.obstacle().is_none());

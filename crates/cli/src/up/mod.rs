@@ -135,13 +135,13 @@ impl Up<'_> {
     fn serve(&self, config: Config, mut listeners: Listeners) -> Result<(), Failure> {
         let credential = credentials::edge_credential(self.data)?;
         let source = database::Source::find(self.data)?;
-        let handed_over = handed_over(&mut listeners)?;
-        let for_edge = listeners.take_edge();
         let mut config = config;
         if source.is_private() {
             // The edge lives and dies with this process: an hour without its own database is no reason to answer nobody.
             config.link.grace_hours.get_or_insert(LinkConfig::ENDLESS_HOURS);
         }
+        let handed_over = handed_over(&mut listeners)?;
+        let for_edge = listeners.take_edge();
         let start = Start {
             config,
             git_worker: git_worker()?,

@@ -11,6 +11,10 @@ use crate::Change;
 
 /// Most askings that are remembered; an answer to an older one is worth nothing any more.
 const MOST_ASKINGS: usize = 8;
+/// No lease lasts longer.
+const LONGEST_LEASE: Duration = Duration::from_secs(60);
+/// No grace lasts longer: a hundred years.
+const LONGEST_GRACE: Duration = Duration::from_secs(100 * 366 * 24 * 3_600);
 
 /// What must be done, in this order, before the next message is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,8 +128,7 @@ impl EdgeLink {
         if welcome.resync || Some(welcome.start) != self.position {
             effects.push(Effect::DropAll);
             if !welcome.resync {
-                // It goes on from where we are not: begin anew, with nothing.
-                self.position = None;
+                // It goes on from where we are not. The position stays: knowing nothing is right anywhere.
                 effects.push(Effect::Close(None));
                 return effects;
             }
@@ -147,15 +150,15 @@ impl EdgeLink {
             let at = Position { epoch, seq: event.seq, event: event.event };
             let twice = event.seq == position.seq;
             if epoch != position.epoch || (twice && at != position) {
-                // Another history than ours.
-                self.position = None;
+                // Another history than ours. The position stays, as a witness: it shows the control plane that the database was
+                // restored.
                 effects.extend([Effect::DropAll, Effect::Close(None)]);
                 return effects;
             }
             if event.seq <= position.seq {
                 continue;
             }
-            if event.seq != position.seq + 1 {
+            if position.seq.checked_add(1) != Some(event.seq) {
                 // One was lost on the way; the next stream brings it.
                 effects.push(Effect::Close(None));
                 return effects;
@@ -180,9 +183,10 @@ impl EdgeLink {
             return vec![Effect::Close(None)];
         }
         self.asked.retain(|(other, _)| *other > ask);
-        // The longest lease that makes sense bounds what a broken message can grant.
-        let lasts = Duration::from_millis(lease.lasts_ms).min(Duration::from_secs(60));
-        vec![Effect::Leased { until: at + lasts, grace: Duration::from_secs(lease.grace_s) }]
+        // What makes sense bounds what a broken message can grant.
+        let lasts = Duration::from_millis(lease.lasts_ms).min(LONGEST_LEASE);
+        let grace = Duration::from_secs(lease.grace_s).min(LONGEST_GRACE);
+        vec![Effect::Leased { until: at + lasts, grace }]
     }
 }
 
@@ -240,7 +244,7 @@ mod tests {
         for other in [events(1, &[(5, 99, "tenant")]), events(2, &[(6, 6, "tenant")]), events(0, &[(6, 6, "tenant")])] {
             let mut link = welcomed();
             assert_eq!(link.receive(&other), [Effect::DropAll, Effect::Close(None)]);
-            assert_eq!(link.position(), None);
+            assert_eq!(link.position(), Some(START), "the witness");
         }
     }
 

@@ -96,7 +96,8 @@ impl Session {
         self.sent = Some(start);
         // Until it has dropped what it knows, which its first ack says, an edge that must do so has applied nothing.
         self.acked = resumed.map_or(0, |position| position.seq);
-        self.handing_over = hello.revoked_epoch.is_some_and(|epoch| epoch != head.epoch);
+        // Of the same epoch it may still be of another history: a restored database is not always noticed as such.
+        self.handing_over = hello.revoked_epoch.is_some_and(|epoch| epoch != head.epoch || resumed.is_none());
         Welcome { protocol: PROTOCOL, start, resync: resumed.is_none(), hand_over: self.handing_over }
     }
 
@@ -129,7 +130,7 @@ impl Session {
         let first = events.iter().position(|event| event.seq > sent.seq).unwrap_or(events.len());
         let Some(new) = events.get(first..) else { return Ok(Vec::new()) };
         for event in new {
-            if event.seq != sent.seq + 1 {
+            if sent.seq.checked_add(1) != Some(event.seq) {
                 return Err(Closing::Again);
             }
             *sent = Position { epoch, seq: event.seq, event: event.event };
@@ -229,5 +230,21 @@ mod tests {
         assert_eq!(session.grant(1, position(2, 5, 5), 3_000, 0), Ok(None));
         session.handed_over();
         assert!(session.grant(1, position(2, 5, 5), 3_000, 0).unwrap().is_some());
+
+        let of_this_epoch = Hello { revoked_epoch: Some(2), position: Some(position(2, 5, 5)), ..hello };
+        for (admission, hands_over) in [(Admission::Resume, false), (Admission::Resync, true)] {
+            let welcome = Session::default().admit(&of_this_epoch, admission, position(2, 5, 5));
+            assert_eq!(welcome.hand_over, hands_over, "{admission:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_dropped_yet_is_not_acked() {
+        let mut session = Session::default();
+        session.admit(&hello(Some(position(1, 3, 3))), Admission::Resync, position(1, 5, 5));
+        assert_eq!(session.acked(), 0);
+        let mut session = Session::default();
+        session.admit(&hello(Some(position(1, 3, 3))), Admission::Resume, position(1, 5, 5));
+        assert_eq!(session.acked(), 3);
     }
 }

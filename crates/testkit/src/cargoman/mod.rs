@@ -1,6 +1,7 @@
 //! A whole registry: the real program `cargoman up`, with a database and a data folder of its own.
 
 mod program;
+mod scale_out;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use url::Url;
 
 use program::Program;
 pub use program::{binary, command};
+pub use scale_out::{Database, Node, ScaleOut};
 
 use crate::postgres::{self, TestDatabase};
 use crate::raw_http::{self, Response};
