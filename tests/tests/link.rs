@@ -104,8 +104,7 @@ fn outages() {
     let away = Duration::from_secs(if full() { 60 } else { 6 });
     let goes_on = |link: &Link, what: &str| {
         let until = Instant::now() + away;
-        let mut connections: Vec<_> =
-            link.world.edges.iter().map(|edge| Connection::open(edge.address())).collect();
+        let mut connections: Vec<_> = link.world.edges.iter().map(|edge| Connection::open(edge.address())).collect();
         let mut asked = 0;
         while Instant::now() < until {
             for connection in &mut connections {
