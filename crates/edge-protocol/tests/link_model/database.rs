@@ -178,7 +178,7 @@ impl Database {
     pub(crate) fn note_ack(&mut self, who: Incarnation, acked: Seq, sent: Position, rules: &Rules) -> bool {
         let known = self.has(sent.seq, sent.event) || rules.is_broken(Break::AcksOfAnotherHistory);
         let Some(row) = self.members.get_mut(&who) else { return false };
-        let same_epoch = row.epoch == sent.epoch || rules.is_broken(Break::AcksOfAnotherEpoch);
+        let same_epoch = row.epoch == sent.epoch;
         if known && same_epoch {
             row.acked = row.acked.max(acked);
         }

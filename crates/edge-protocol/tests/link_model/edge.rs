@@ -21,7 +21,7 @@ use crate::world::{World, edge_process};
 /// How often a lease is asked for.
 const RENEW_EVERY: Millis = 1_000;
 /// How long a stream may bring no lease.
-const SILENCE: Millis = 3_500;
+const SILENCE: Millis = 5_000;
 
 pub(crate) struct Edge {
     pub(crate) world: Rc<World>,

@@ -24,6 +24,7 @@ mod rules;
 mod schedule;
 mod scheduler;
 mod serving;
+mod stories;
 mod world;
 mod writing;
 

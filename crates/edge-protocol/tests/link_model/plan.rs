@@ -10,7 +10,7 @@ use crate::scheduler::{Millis, ProcessId, Strike};
 use crate::world::{EDGES, INSTANCES};
 
 /// When faults end.
-pub(crate) const CALM_AT: Millis = 16_000;
+pub(crate) const CALM_AT: Millis = 18_000;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step {
@@ -52,6 +52,8 @@ pub(crate) enum Step {
         asking: u64,
         time: Millis,
     },
+    /// The next askings of a process take long.
+    SlowNow { process: ProcessId, askings: u64, time: Millis },
     /// The database does nothing for a while.
     Hang {
         time: Millis,
@@ -125,12 +127,17 @@ impl Plan {
         add(&mut random, process, broken_process);
         add(&mut random, database, broken_database);
         add(&mut random, network, broken_network);
+        match random.below(4) {
+            0 => steps.extend(crate::stories::a_restore(&mut random)),
+            1 => steps.extend(crate::stories::a_long_absence(&mut random)),
+            _ => {}
+        }
         steps.sort_by_key(|(at, _)| *at);
         Self { seed, steps }
     }
 }
 
-fn millis(random: &mut Random, below: Millis) -> Millis {
+pub(crate) fn millis(random: &mut Random, below: Millis) -> Millis {
     random.draw() % below
 }
 
@@ -139,7 +146,7 @@ fn stall(random: &mut Random) -> Millis {
     1 + millis(random, most)
 }
 
-fn key(random: &mut Random) -> Key {
+pub(crate) fn key(random: &mut Random) -> Key {
     // Some are asked for more often than others.
     match random.below(10) {
         0 => Key::Tenant,
@@ -148,7 +155,7 @@ fn key(random: &mut Random) -> Key {
     }
 }
 
-fn change(random: &mut Random) -> Step {
+pub(crate) fn change(random: &mut Random) -> Step {
     let key = key(random);
     let value = match key {
         Key::Tenant => *random.pick(&[Value::ServeStale, Value::FailClosed, Value::FailClosed]),
@@ -158,7 +165,7 @@ fn change(random: &mut Random) -> Step {
     Step::Change { through: random.below(INSTANCES), key, value }
 }
 
-fn read(random: &mut Random) -> Step {
+pub(crate) fn read(random: &mut Random) -> Step {
     Step::Read { edge: random.below(EDGES), key: key(random) }
 }
 

@@ -15,8 +15,6 @@ pub(crate) enum Break {
     NothingInherited,
     /// Acks are noted though the database was restored since.
     AcksOfAnotherHistory,
-    /// Acks are noted for a member that has gone on in another epoch.
-    AcksOfAnotherEpoch,
     /// A waiter looks at the number alone, not at whether its event still has it.
     LostIsEffective,
     /// A waiter takes the leases for all that edges may serve from.
@@ -48,14 +46,13 @@ pub(crate) enum Break {
 }
 
 impl Break {
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::LeaseBeforeHead,
         Self::MemberAfterHead,
         Self::LeaseWithoutMember,
         Self::AckedAtAdmission,
         Self::NothingInherited,
         Self::AcksOfAnotherHistory,
-        Self::AcksOfAnotherEpoch,
         Self::LostIsEffective,
         Self::GraceIgnored,
         Self::ModeOfNow,

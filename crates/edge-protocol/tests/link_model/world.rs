@@ -41,6 +41,13 @@ pub(crate) struct Reach {
 }
 
 impl Reach {
+    /// The next askings of a process take long.
+    pub(crate) fn slow_down(&self, process: ProcessId, askings: u64, time: Millis) {
+        let asked = self.asked.borrow().get(&process).copied().unwrap_or(0);
+        let mut slow = self.slow.borrow_mut();
+        slow.extend((1..=askings).map(|next| ((process, asked + next), time)));
+    }
+
     fn slowness(&self, process: ProcessId) -> Millis {
         let mut asked = self.asked.borrow_mut();
         let number = asked.entry(process).or_default();

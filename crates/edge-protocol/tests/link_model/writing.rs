@@ -77,7 +77,7 @@ impl Instance {
         let Some(seq) = known else { return false };
         let member = |(incarnation, row): &(Uuid, MemberRow)| {
             let here = self.acked_here(*incarnation, standing.epoch, seq, written.event);
-            let counts = row.epoch == standing.epoch || rules.is_broken(Break::AcksOfAnotherEpoch);
+            let counts = row.epoch == standing.epoch;
             let acked = if counts { row.acked } else { 0 }.max(here);
             let mode_known = match standing.mode {
                 (_, Some(mode_seq)) => acked >= mode_seq,
