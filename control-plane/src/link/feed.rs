@@ -163,6 +163,10 @@ impl Feed {
         }
         let head = system.number_outbox().await?;
         match self.judge(head) {
+            // What was known came out of this database before: it cannot have had less since, unless it was set back.
+            Judgement::Known if self.tip().is_some_and(|tip| head.seq < tip.position.seq) => {
+                self.restored(system, head.epoch).await
+            }
             Judgement::Known => Ok(()),
             Judgement::Ahead(last) => self.catch_up(system, last, head).await,
             Judgement::Anew => {
