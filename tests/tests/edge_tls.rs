@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
+use cargoman_testkit::cargoman::ADMIN_TOKEN;
 use cargoman_testkit::deadline::poll_until;
 use cargoman_testkit::raw_http;
 use cargoman_tests::apart::{Program, control_plane, credential, edge};
@@ -50,7 +51,10 @@ fn the_edge_api_speaks_tls() {
 
     let urls = format!("edge_url = \"https://{edge_api}\"\npublic_url = \"http://{public}\"");
     let mut one = edge(folder, "one", &format!("{urls}\nca_file = {:?}", folder.join("ca.pem")));
-    one.env("CARGOMAN_CONTROL_PLANE__CREDENTIAL", credential.expose());
+    // It joins with a token, so that everything an edge asks goes through TLS: joining, the stream, facts.
+    let headers = [("Authorization", &*format!("Bearer {ADMIN_TOKEN}")), ("Content-Type", "application/json")];
+    let made = raw_http::request("POST", &format!("http://{public}/api/v1/edges/join-tokens"), &headers, b"{}").json();
+    one.env("CARGOMAN_CONTROL_PLANE__JOIN_TOKEN", made["data"]["plain_token"].as_str().unwrap());
     let _one = Program::start(&one, "edge", &[for_edge], &log("one"));
     poll_until("the edge", LIMIT, || ready(edge_address));
     poll_until("the stream", LIMIT, || {

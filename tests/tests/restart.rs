@@ -31,7 +31,7 @@ fn ask(number: usize, edge: SocketAddr, token: &str, done: &AtomicBool, asked: &
         asked.fetch_add(1, Ordering::AcqRel);
         match connection.send(&request).try_response("GET") {
             Ok(answer) if answer.status == 200 => {
-                if number % 2 == 0 && answer.header("connection") != Some("close") {
+                if number.is_multiple_of(2) && answer.header("connection") != Some("close") {
                     kept = Some(connection);
                 }
             }
