@@ -71,7 +71,7 @@ fn effective_is_never_a_lie() {
                 }
                 tokens.write().unwrap().push(Shown { token, effective: Mutex::new(None) });
                 // The one before: readers have asked with it meanwhile.
-                let Some(before) = (number as usize).checked_sub(3) else { continue };
+                let Some(before) = number.checked_sub(3) else { continue };
                 let token = tokens.read().unwrap()[before].token.clone();
                 let began = Instant::now();
                 let (status, said) = link.revoke((number + 1) % 2, &token);
