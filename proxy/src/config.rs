@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use cargoman_credential::{Kind, Secret};
 use ipnet::IpNet;
+use rustls::pki_types::CertificateDer;
 use toml::{Table, Value};
 use url::Url;
 
 use crate::join::{self, Joining};
+use crate::link::tls;
 use crate::settings::{self, Section};
 
 /// Sections of an edge's configuration; those of the control plane have other names, so that one file may hold both.
@@ -56,6 +58,8 @@ pub struct ControlPlane {
     pub public_urls: Vec<Url>,
     /// This edge's credential.
     pub credential: EdgeCredential,
+    /// Authorities of one's own that vouch for the edge API, beside the public ones.
+    pub authorities: Vec<CertificateDer<'static>>,
     /// How long one read may take.
     pub timeout: Duration,
 }
@@ -198,7 +202,9 @@ impl EdgeConfig {
         let token = section.read("join_token", settings::text).or(by_file)?;
         let addresses = origins(&mut section, "edge_url", "edge_urls")?;
         let token = join::parse_token(&token).ok()?;
-        Some(Joining { name, token, addresses, state_directory })
+        let authorities = section.read("ca_file", authorities).unwrap_or_default();
+        // What is wrong here is said when everything is read.
+        problems.is_empty().then_some(Joining { name, token, addresses, authorities, state_directory })
     }
 
     /// Takes the edge's sections out of a file that may hold others' too. None only where `problems` grew.
@@ -303,6 +309,7 @@ fn take_control_plane(root: &mut Table, state: &Path, problems: &mut Vec<String>
     let edge_urls = origins(&mut section, "edge_url", "edge_urls");
     let public_urls = origins(&mut section, "public_url", "public_urls");
     let timeout = section.read("timeout_seconds", settings::seconds).unwrap_or(Duration::from_secs(3));
+    let authorities = section.read("ca_file", authorities).unwrap_or_default();
     let by_variable = section.read("credential", settings::text);
     let by_file = section.read("credential_file", |value| {
         let path = settings::path(value)?;
@@ -320,7 +327,17 @@ fn take_control_plane(root: &mut Table, state: &Path, problems: &mut Vec<String>
         }
     };
     section.finish();
-    Some(ControlPlane { edge_urls: edge_urls?, public_urls: public_urls?, credential: credential?, timeout })
+    Some(ControlPlane {
+        edge_urls: edge_urls?,
+        public_urls: public_urls?,
+        credential: credential?,
+        authorities,
+        timeout,
+    })
+}
+
+fn authorities(value: &Value) -> Result<Vec<CertificateDer<'static>>, String> {
+    tls::read_authorities(&settings::path(value)?)
 }
 
 /// One address under `one`, or the addresses of several instances under `several`.
@@ -368,76 +385,4 @@ fn take_plugins(root: &mut Table, problems: &mut Vec<String>) -> Vec<PluginEntry
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn credential() -> String {
-        Secret::generate(Kind::Edge, &ring::rand::SystemRandom::new()).unwrap().expose().to_owned()
-    }
-
-    fn variables(credential: &str) -> [(String, String); 1] {
-        [("CARGOMAN_CONTROL_PLANE__CREDENTIAL".to_owned(), credential.to_owned())]
-    }
-
-    const LEAST: &str =
-        "[control_plane]\nedge_url = \"http://127.0.0.1:8082\"\npublic_url = \"http://127.0.0.1:8081\"\n";
-
-    #[test]
-    fn the_documented_file_holds_the_defaults() {
-        let documented = include_str!("../../config/edge.toml");
-        let config = EdgeConfig::from_toml_and_variables(documented, variables(&credential())).unwrap();
-        let least = EdgeConfig::from_toml_and_variables(LEAST, variables(&credential())).unwrap();
-        let without_secret = |config: &EdgeConfig| {
-            let mut config = config.clone();
-            config.control_plane.credential = least.control_plane.credential.clone();
-            format!("{config:?}")
-        };
-        assert_eq!(without_secret(&config), without_secret(&least));
-    }
-
-    /// Every line of the documented file that is a commented setting must be one, so it is tried as well.
-    #[test]
-    fn the_commented_settings_are_settings() {
-        let documented = include_str!("../../config/edge.toml");
-        let uncommented: String = documented
-            .lines()
-            .map(|line| line.strip_prefix("#: ").unwrap_or(line))
-            .fold(String::new(), |all, line| all + line + "\n");
-        assert_ne!(uncommented, documented);
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), credential()).unwrap();
-        let uncommented = uncommented.replace("/etc/cargoman/edge-credential", &file.path().display().to_string());
-        let config = EdgeConfig::from_toml(&uncommented).unwrap();
-        let plugins = crate::plugin::Plugins::build(&config.plugins, &crate::plugin::registry()).map(|_| ());
-        assert_eq!(plugins, Ok(()));
-    }
-
-    #[test]
-    fn all_problems_at_once() {
-        let ConfigError(problems) = EdgeConfig::from_toml(
-            "[edge]\nlisten = [\"nowhere\"]\nthreds = 2\nthreads = 0\n[control_plane]\nedge_url = \"x\"\ncredential = \"y\"\n[cach]\n\
-             [[plugins]]\nnme = \"a\"",
-        )
-        .unwrap_err();
-        for expected in [
-            "edge.listen `nowhere` is no socket",
-            "edge.threds is no setting",
-            "edge.threads must be",
-            "control_plane.edge_url must be",
-            "control_plane.public_url is missing",
-            "control_plane.credential must not stand in a file",
-            "`cach` is no section",
-            "plugins.name is missing",
-            "plugins.nme is no setting",
-        ] {
-            assert!(problems.iter().any(|problem| problem.starts_with(expected)), "{expected}: {problems:#?}");
-        }
-    }
-
-    #[test]
-    fn a_secret_is_not_printed() {
-        let credential = credential();
-        let config = EdgeConfig::from_toml_and_variables(LEAST, variables(&credential)).unwrap();
-        assert!(!format!("{config:?}").contains(credential.get(4..30).unwrap()));
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ use cargoman_edge_protocol::{JOIN_PATH, JoinReply, JoinRequest};
 use url::Url;
 
 use crate::config::EdgeConfig;
+use crate::link::tls::{self, Authorities};
 
 /// The credential's file in the state folder.
 pub(crate) const CREDENTIAL: &str = "credential";
@@ -26,6 +27,8 @@ pub(crate) struct Joining {
     pub(crate) token: Secret,
     /// Edge APIs, tried one after another.
     pub(crate) addresses: Vec<Url>,
+    /// Authorities of one's own that vouch for them.
+    pub(crate) authorities: Authorities,
     /// Where the credential will lie.
     pub(crate) state_directory: PathBuf,
 }
@@ -79,7 +82,7 @@ fn join(joining: &Joining) -> Result<(), JoinError> {
         .timeout(PATIENCE)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
-        .tls_backend_preconfigured(crate::link::tls::client_config().as_ref().clone())
+        .tls_backend_preconfigured(tls::client_config(&joining.authorities).as_ref().clone())
         .build()?;
     let request = JoinRequest { token: joining.token.expose().to_owned(), name: joining.name.clone() };
     let mut answer = None;

@@ -122,6 +122,13 @@ impl Edge {
             true => config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?,
             false => handed_over.into_iter().map(take_over).collect::<Result<Vec<_>, _>>()?,
         };
+        for url in config.control_plane.edge_urls.iter().filter(|url| tls::is_exposed(url)) {
+            tracing::warn!(
+                target: "cargoman::edge",
+                %url,
+                "no TLS to the control plane, over a network that may not be yours: give it server.edge_tls_certificate and use https://"
+            );
+        }
         let plugins = Plugins::build(&config.plugins, registry).map_err(ConfigError)?;
         let control_plane = ControlPlane::new(&config.control_plane)
             .map_err(|error| ConfigError(vec![format!("control_plane.credential: {error}")]))?;
@@ -135,7 +142,7 @@ impl Edge {
         let (spool, uses) = (Arc::new(spool), Arc::new(TokenUses::default()));
         let usage = sender(Arc::clone(&spool), Arc::clone(&uses), Arc::clone(&control_plane));
         let connector =
-            Connector::new(config.control_plane.edge_urls.clone(), control_plane.authorization(), tls::client_config());
+            Connector::new(config.control_plane.edge_urls.clone(), control_plane.authorization(), control_plane.tls());
         let (link, reading) = Link::new(&config, state, control_plane, connector, chrono::Utc::now);
         let counters = Arc::new(Counters::default());
         let parts = Arc::new(Parts {
@@ -306,6 +313,7 @@ mod tests {
             edge_urls: vec!["http://127.0.0.1:9".parse().unwrap()],
             public_urls: vec!["http://127.0.0.1:9".parse().unwrap()],
             credential: EdgeCredential::parse(credential.expose()).unwrap(),
+            authorities: Vec::new(),
             timeout: Duration::from_secs(3),
         };
         let listen = vec!["127.0.0.1:0".parse().unwrap()];

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 pub mod altered_git;
+pub mod apart;
 pub mod archive;
 pub mod command_line;
 pub mod forward_proxy;
@@ -14,8 +15,8 @@ pub mod package_files;
 pub mod processes;
 pub mod published;
 pub mod reader;
-pub mod static_repository;
 pub mod scale_out;
+pub mod static_repository;
 pub mod sync_result;
 mod tiny_http;
 pub mod world;

@@ -45,7 +45,8 @@ impl Link {
         repository.write("composer.json", composer_json(NAME, &json!({}))).write("src/One.php", "<?php // one\n");
         repository.commit("First").tag("v1.0.0");
         let mut link = Self { world: ScaleOut::start(control_planes, edges), git, customer: String::new() };
-        let package = link.write("POST", "/packages", &json!({"repository_url": link.git.url("pay.git"), "name": NAME}));
+        let package =
+            link.write("POST", "/packages", &json!({"repository_url": link.git.url("pay.git"), "name": NAME}));
         let task = package["data"]["task"].as_str().unwrap_or_else(|| panic!("{package:#}")).to_owned();
         poll_until("the first sync", LIMIT, || {
             let (_, task) = link.world.api(0, "GET", &format!("/api/v1/tasks/{task}"), None);

@@ -1,5 +1,7 @@
 //! Every example of a configuration is one that the programs accept, and every manifest can be read.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own functions fail by panicking")]
+
 use std::path::{Path, PathBuf};
 
 use cargoman_credential::{Kind, Secret};

@@ -71,7 +71,7 @@ fn effective_is_never_a_lie() {
                 }
                 tokens.write().unwrap().push(Shown { token, effective: Mutex::new(None) });
                 // The one before: readers have asked with it meanwhile.
-                let Some(before) = (number as usize).checked_sub(3) else { continue };
+                let Some(before) = number.checked_sub(3) else { continue };
                 let token = tokens.read().unwrap()[before].token.clone();
                 let began = Instant::now();
                 let (status, said) = link.revoke((number + 1) % 2, &token);
@@ -104,8 +104,7 @@ fn outages() {
     let away = Duration::from_secs(if full() { 60 } else { 6 });
     let goes_on = |link: &Link, what: &str| {
         let until = Instant::now() + away;
-        let mut connections: Vec<_> =
-            link.world.edges.iter().map(|edge| Connection::open(edge.address())).collect();
+        let mut connections: Vec<_> = link.world.edges.iter().map(|edge| Connection::open(edge.address())).collect();
         let mut asked = 0;
         while Instant::now() < until {
             for connection in &mut connections {
@@ -124,6 +123,8 @@ fn outages() {
     assert_ne!(link.status(0, &unknown, P2), 200);
     link.world.control_planes.iter_mut().for_each(cargoman_testkit::cargoman::Node::start);
     works(&link, "control planes are back");
+    // What happened to the customer meanwhile was heard by the edges: they have read him anew.
+    link.warm(&token);
     // PostgreSQL held.
     link.world.database.pause();
     goes_on(&link, "PostgreSQL held");
@@ -133,6 +134,7 @@ fn outages() {
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     link.world.database.resume();
     works(&link, "PostgreSQL goes on");
+    link.warm(&token);
     // PostgreSQL killed, and away.
     link.world.database.kill9();
     goes_on(&link, "PostgreSQL killed");
@@ -149,7 +151,7 @@ fn works(link: &Link, what: &str) {
         let (status, answer) = link.world.api(0, "POST", &path, Some(&body));
         (status == 201 && answer["propagation"]["effective"] == true).then_some(())
     });
-    let (token, made) = link.token(1);
+    let (token, made) = link.token(link.world.control_planes.len() - 1);
     assert_eq!(made["effective"], true, "{what}: {made:#}");
     for edge in 0..link.world.edges.len() {
         assert_eq!(link.status(edge, &token, P2), 200, "{what}");
@@ -293,6 +295,7 @@ fn an_edge_that_starts_alone() {
     link.warm(&kept);
     link.warm(&token);
     assert_eq!(link.revoke(0, &token).1["effective"], true);
+    link.warm(&kept);
     link.world.control_planes[0].kill9();
     link.world.edges[0].kill9();
     link.world.edges[0].spawn();

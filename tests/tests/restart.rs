@@ -3,90 +3,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own functions fail by panicking")]
 
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use cargoman_credential::{Kind, Secret};
-use cargoman_testkit::cargoman::{ADMIN_TOKEN, command};
+use cargoman_testkit::cargoman::ADMIN_TOKEN;
 use cargoman_testkit::deadline::poll_until;
 use cargoman_testkit::raw_http::{self, Connection};
+use cargoman_tests::apart::{Program, control_plane, credential, edge};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// Clients, and how often each asks: 200 requests a second together.
 const CLIENTS: usize = 8;
 const EVERY: Duration = Duration::from_millis(40);
-
-/// A program on sockets of ours, as systemd would start it; killed when dropped.
-struct Program(Child);
-
-impl Program {
-    /// Runs `command` with one or two sockets of these names.
-    fn start(command: &Command, names: &str, sockets: &[&TcpListener]) -> Self {
-        // The numbers 3 and 4, and nothing at 0 and 1: no safe way to do that in Rust.
-        let script = "exec 3<&0 4<&1 0</dev/null 1>/dev/null; LISTEN_PID=$$; export LISTEN_PID; exec \"$@\"";
-        let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", script, "sh"]).arg(command.get_program()).args(command.get_args()).env_clear();
-        shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        shell.env("RUST_LOG", "warn").env("LISTEN_FDNAMES", names).env("LISTEN_FDS", sockets.len().to_string());
-        let given = |number: usize| match sockets.get(number) {
-            Some(socket) => Stdio::from(OwnedFd::from(socket.try_clone().unwrap())),
-            None => Stdio::null(),
-        };
-        Self(shell.stdin(given(0)).stdout(given(1)).spawn().unwrap())
-    }
-
-    /// SIGTERM, and waits for the end.
-    fn stop(mut self) {
-        let ended = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
-        assert!(ended.success());
-        assert!(self.0.wait().unwrap().success());
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn control_plane(folder: &Path, edge_url: &str, credential: &Secret, database: &str) -> Command {
-    let file = folder.join("control-plane.toml");
-    let text = format!(
-        "[server]\npublic_url = {edge_url:?}\n[storage]\nroot = {:?}\n[git]\nroot = {:?}\n",
-        folder.join("storage"),
-        folder.join("git")
-    );
-    std::fs::write(&file, text).unwrap();
-    let mut command = command();
-    command
-        .arg("control-plane")
-        .arg("--config")
-        .arg(file)
-        .env("ADMIN_TOKEN", ADMIN_TOKEN)
-        .env("DATABASE_URL", database);
-    command.env("CARGOMAN_EDGE_CREDENTIAL", credential.expose());
-    command
-}
-
-fn edge(folder: &Path, edge_api: SocketAddr, public: SocketAddr, credential: &Secret) -> Command {
-    let file = folder.join("edge.toml");
-    let text = format!(
-        "[control_plane]\nedge_url = \"http://{edge_api}\"\npublic_url = \"http://{public}\"\n[cache]\ndirectory = {:?}\n",
-        folder.join("edge")
-    );
-    std::fs::write(&file, text).unwrap();
-    let mut command = command();
-    command.arg("edge").arg("--config").arg(file);
-    command.env("CARGOMAN_CONTROL_PLANE__CREDENTIAL", credential.expose());
-    command
-}
 
 /// Asks until `done`, never twice for one answer. Every other client keeps its connection for as long as it is let.
 fn ask(number: usize, edge: SocketAddr, token: &str, done: &AtomicBool, asked: &AtomicUsize) -> Vec<String> {
@@ -100,7 +31,7 @@ fn ask(number: usize, edge: SocketAddr, token: &str, done: &AtomicBool, asked: &
         asked.fetch_add(1, Ordering::AcqRel);
         match connection.send(&request).try_response("GET") {
             Ok(answer) if answer.status == 200 => {
-                if number % 2 == 0 && answer.header("connection") != Some("close") {
+                if number.is_multiple_of(2) && answer.header("connection") != Some("close") {
                     kept = Some(connection);
                 }
             }
@@ -118,11 +49,13 @@ fn nobody_is_refused_while_the_programs_are_restarted() {
     let (for_edge, for_public, for_edge_api) = (listen(), listen(), listen());
     let [edge_address, public, edge_api] =
         [&for_edge, &for_public, &for_edge_api].map(|listener| listener.local_addr().unwrap());
-    let credential = Secret::generate(Kind::Edge, &ring::rand::SystemRandom::new()).unwrap();
-    let of_edge = edge(folder.path(), edge_api, public, &credential);
-    let of_control = control_plane(folder.path(), &format!("http://{edge_address}"), &credential, database.url());
-    let start_edge = || Program::start(&of_edge, "edge", &[&for_edge]);
-    let start_control = || Program::start(&of_control, "public:edge-api", &[&for_public, &for_edge_api]);
+    let (credential, log) = (credential(), folder.path().join("log"));
+    let urls = format!("edge_url = \"http://{edge_api}\"\npublic_url = \"http://{public}\"");
+    let mut of_edge = edge(folder.path(), "edge", &urls);
+    of_edge.env("CARGOMAN_CONTROL_PLANE__CREDENTIAL", credential.expose());
+    let of_control = control_plane(folder.path(), edge_address, &credential, database.url(), "");
+    let start_edge = || Program::start(&of_edge, "edge", &[&for_edge], &log);
+    let start_control = || Program::start(&of_control, "public:edge-api", &[&for_public, &for_edge_api], &log);
     let (mut edge, mut control) = (start_edge(), start_control());
     let api = |method: &str, path: &str, body: &Value| {
         let headers = [("Authorization", &*format!("Bearer {ADMIN_TOKEN}")), ("Content-Type", "application/json")];

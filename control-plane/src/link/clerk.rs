@@ -73,10 +73,11 @@ pub(super) async fn run(
         let now = Instant::now();
         batch.retain(|asking| now.saturating_duration_since(asking.at) < PATIENCE);
         let until = now + PATIENCE;
+        // The feed says it aloud.
         match timeout_at(until, serve(&batch, system, feed, control_plane, terms)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, edges = batch.len(), "cannot note leases: edges get none"),
-            Err(_) => tracing::warn!(edges = batch.len(), "leases are not noted in time: edges get none"),
+            Ok(Err(error)) => tracing::debug!(%error, edges = batch.len(), "cannot note leases: edges get none"),
+            Err(_) => tracing::debug!(edges = batch.len(), "leases are not noted in time: edges get none"),
         }
         batch.clear();
     }

@@ -129,14 +129,22 @@ impl Feed {
 
     /// Reads until the stop.
     pub(super) async fn run(&self, system: &System, mut stop: watch::Receiver<bool>) {
+        let mut failing = false;
         loop {
-            match timeout(PATIENCE, self.read(system)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "cannot read what happened; edges get no leases meanwhile"),
-                Err(_) => {
-                    tracing::warn!("the database does not say in time what happened; edges get no leases meanwhile")
+            let failure = match timeout(PATIENCE, self.read(system)).await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some("the database does not answer in time".to_owned()),
+            };
+            // Once, not every second.
+            match &failure {
+                Some(error) if !failing => {
+                    tracing::warn!(error, "cannot read what happened; edges get no leases meanwhile");
                 }
+                None if failing => tracing::info!("the database says again what happened"),
+                _ => {}
             }
+            failing = failure.is_some();
             tokio::select! {
                 () = self.kick.notified() => {}
                 () = tokio::time::sleep(EVERY) => {}
@@ -155,6 +163,10 @@ impl Feed {
         }
         let head = system.number_outbox().await?;
         match self.judge(head) {
+            // What was known came out of this database before: it cannot have had less since, unless it was set back.
+            Judgement::Known if self.tip().is_some_and(|tip| head.seq < tip.position.seq) => {
+                self.restored(system, head.epoch).await
+            }
             Judgement::Known => Ok(()),
             Judgement::Ahead(last) => self.catch_up(system, last, head).await,
             Judgement::Anew => {

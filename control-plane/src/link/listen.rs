@@ -16,8 +16,12 @@ const RECOVERY: Duration = Duration::from_secs(1);
 /// Listens until the stop.
 pub(super) async fn run(link: &Link, options: &PgConnectOptions, mut stop: watch::Receiver<bool>) {
     let listening = async {
+        let mut failing = false;
         loop {
-            if let Err(error) = listen(link, options).await {
+            // It comes back only when it fails; once, not every second.
+            if let Err(error) = listen(link, options, &mut failing).await
+                && !std::mem::replace(&mut failing, true)
+            {
                 tracing::warn!(%error, "cannot listen to the database; changes are looked for every second");
             }
             tokio::time::sleep(RECOVERY).await;
@@ -29,8 +33,9 @@ pub(super) async fn run(link: &Link, options: &PgConnectOptions, mut stop: watch
     }
 }
 
-async fn listen(link: &Link, options: &PgConnectOptions) -> Result<(), StoreError> {
+async fn listen(link: &Link, options: &PgConnectOptions, failing: &mut bool) -> Result<(), StoreError> {
     let mut notices = Notices::open(options).await?;
+    *failing = false;
     // Something may have been said before this connection was open.
     link.feed.look();
     loop {

@@ -1,7 +1,7 @@
 //! The client of the control plane's edge API. It knows paths and shapes; what an answer means is decided elsewhere.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,9 +9,11 @@ use cargoman_credential::Digest;
 use cargoman_edge_protocol::{DISTS_PATH, KnownKey, READ_PATH, ReadReply, ReadRequest, TenantId, USAGE_PATH};
 use futures::{Stream, TryStreamExt};
 use reqwest::{Client, RequestBuilder, Response};
+use rustls::ClientConfig;
 use url::Url;
 
 use super::spool::Batch;
+use super::tls;
 use crate::config;
 
 /// Longest silence between two parts of an archive.
@@ -51,6 +53,7 @@ pub(crate) struct ControlPlane {
     /// The instance that answered last.
     preferred: AtomicUsize,
     authorization: http::HeaderValue,
+    tls: Arc<ClientConfig>,
     timeout: Duration,
 }
 
@@ -64,6 +67,7 @@ impl ControlPlane {
             bases: config.edge_urls.clone(),
             preferred: AtomicUsize::new(0),
             authorization,
+            tls: tls::client_config(&config.authorities),
             timeout: config.timeout,
         })
     }
@@ -71,6 +75,11 @@ impl ControlPlane {
     /// How an edge proves itself.
     pub(crate) fn authorization(&self) -> http::HeaderValue {
         self.authorization.clone()
+    }
+
+    /// The settings of TLS connections to it.
+    pub(crate) fn tls(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.tls)
     }
 
     /// Asks for facts: one answer per key, in their order.
@@ -148,6 +157,7 @@ impl ControlPlane {
             .tcp_nodelay(true)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            .tls_backend_preconfigured(self.tls.as_ref().clone())
             .build()?;
         Ok(self.client.get_or_init(|| built))
     }

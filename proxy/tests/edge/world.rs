@@ -228,6 +228,7 @@ impl World {
     fn before(fake: Arc<Fake>, cache: Arc<tempfile::TempDir>, change: impl FnOnce(&mut EdgeConfig)) -> Self {
         let (edge_api, public_api) = fake::serve(&fake);
         let control_plane = ControlPlane {
+            authorities: Vec::new(),
             edge_urls: vec![format!("http://{edge_api}").parse().unwrap()],
             public_urls: vec![format!("http://{public_api}").parse().unwrap()],
             credential: EdgeCredential::parse(&fake.credential).unwrap(),

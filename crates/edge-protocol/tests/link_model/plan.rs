@@ -53,7 +53,11 @@ pub(crate) enum Step {
         time: Millis,
     },
     /// The next askings of a process take long.
-    SlowNow { process: ProcessId, askings: u64, time: Millis },
+    SlowNow {
+        process: ProcessId,
+        askings: u64,
+        time: Millis,
+    },
     /// The database does nothing for a while.
     Hang {
         time: Millis,

@@ -14,11 +14,14 @@ use crate::world::World;
 /// How long a read waits for a lease to be renewed.
 const RENEWAL_LIMIT: Millis = 1_000;
 
+/// What a fetch brought; none when it failed.
+type Landed = Option<(Fact, Option<Stamp>)>;
+
 /// A fetch that is under way.
 #[derive(Default)]
 pub(crate) struct Flight {
-    /// What it brought; none inside when it failed.
-    landed: RefCell<Option<Option<(Fact, Option<Stamp>)>>>,
+    /// What it brought, once it has.
+    landed: RefCell<Option<Landed>>,
     landing: Signal,
 }
 

@@ -143,6 +143,19 @@ impl ScaleOut {
     }
 }
 
+impl Drop for ScaleOut {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for node in self.control_planes.iter().chain(&self.edges) {
+                let log = node.log();
+                let lines: Vec<_> = log.lines().filter(|line| !line.contains("cargoman::access")).collect();
+                let last = lines.get(lines.len().saturating_sub(40)..).unwrap_or_default();
+                eprintln!("the end of {}'s log:\n{}", node.name, last.join("\n"));
+            }
+        }
+    }
+}
+
 impl Node {
     /// Host and port; the same over restarts.
     pub fn address(&self) -> &str {
