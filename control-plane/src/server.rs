@@ -227,7 +227,7 @@ async fn work(
         () = stopped(stop.clone()) => None,
     };
     let Some((access, database)) = opened else { return Ok(()) };
-    let link = Arc::new(Link::new(&start.config.link));
+    let link = Arc::new(Link::new(&start.config.link, access.alone));
     let state = State {
         database: doors.database.get_or_init(|| database).clone(),
         storage,

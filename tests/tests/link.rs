@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
 
+use cargoman_testkit::cargoman::Registry;
 use cargoman_testkit::deadline::poll_until;
 use cargoman_testkit::full;
 use cargoman_testkit::raw_http::Connection;
@@ -307,4 +308,22 @@ fn an_edge_that_starts_alone() {
     link.world.control_planes[0].start();
     works(&link, "the control plane is back");
     assert_eq!(link.status(0, &token, P2), 401);
+}
+
+/// Where one process is everything, nobody waits for an edge whose state folder was thrown away.
+#[test]
+fn a_state_folder_that_was_thrown_away() {
+    let mut registry = Registry::builder().embedded().start();
+    let write = |registry: &Registry, name: &str| {
+        poll_until("a write is effective", LIMIT, || {
+            let (status, answer) = registry.api("POST", "/api/v1/customers", Some(&serde_json::json!({"name": name})));
+            (status == 201 && answer["propagation"]["effective"] == true)
+                .then_some(answer["propagation"]["edges"].clone())
+        })
+    };
+    assert_eq!(write(&registry, "a"), 1);
+    registry.kill9();
+    std::fs::remove_dir_all(registry.data().join("edge-state")).unwrap();
+    registry.restart();
+    assert_eq!(write(&registry, "b"), 1);
 }

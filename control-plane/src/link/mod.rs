@@ -41,6 +41,8 @@ pub struct Link {
     /// Of this instance.
     id: Uuid,
     terms: Terms,
+    /// Whether this process and its one edge are the whole registry.
+    alone: bool,
     feed: Feed,
     acks: Acks,
     streams: Streams,
@@ -51,12 +53,14 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link that does nothing until it runs.
+    /// A link that does nothing until it runs. `alone`: no other control plane uses the database, and the only edge with the shared
+    /// credential is part of this process.
     #[must_use]
-    pub fn new(config: &LinkConfig) -> Self {
+    pub fn new(config: &LinkConfig, alone: bool) -> Self {
         let (askings, inbox) = mpsc::channel(MOST_ASKINGS);
         Self {
             id: Uuid::now_v7(),
+            alone,
             terms: Terms { lease: config.lease(), grace: config.grace() },
             feed: Feed::new(),
             acks: Acks::default(),

@@ -131,6 +131,9 @@ impl<W: Sink<String> + Unpin> Conversation<'_, W> {
         if !self.system.join_member(hello, edge, self.link.id, self.link.terms.lease).await? {
             return Err(Closing::Fenced.into());
         }
+        if self.link.alone && edge.is_none() {
+            self.system.forget_other_members(hello.state).await?;
+        }
         for _ in 0..ATTEMPTS {
             let head = self.system.number_outbox().await?;
             let Some(generation) = self.link.feed.reach(head, PATIENCE).await else { continue };

@@ -201,6 +201,18 @@ impl System {
         Ok(())
     }
 
+    /// Forgets every edge without a credential of its own but the one with this state folder: there can be no other. Where one
+    /// process is everything, a state folder that was thrown away would otherwise be waited for as long as its grace lasts.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn forget_other_members(&self, state: Uuid) -> Result<(), StoreError> {
+        sqlx::query!("delete from edge_member where edge_id is null and state <> $1", state)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     /// An edge serves nothing more.
     ///
     /// # Errors

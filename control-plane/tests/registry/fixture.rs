@@ -82,7 +82,7 @@ impl Registry {
         let options: PgConnectOptions = database.url().parse().unwrap();
         let connected = Database::connect(&options, config.database.connections).await.unwrap();
         let tenant = connected.system().insert_tenant("default", "Default", true, &Actor::Setup).await.unwrap();
-        let link = Arc::new(Link::new(&config.link));
+        let link = Arc::new(Link::new(&config.link, false));
         let state = State {
             database: connected,
             storage: Storage::in_folder(&folder.path().join("storage")).unwrap(),
@@ -106,7 +106,7 @@ impl Registry {
     pub(crate) async fn second(&self) -> Self {
         let config = (*self.state.config).clone();
         let database = Database::connect(&self.options, config.database.connections).await.unwrap();
-        let link = Arc::new(Link::new(&config.link));
+        let link = Arc::new(Link::new(&config.link, false));
         let state = State { database, link, token_uses: Arc::default(), ..self.state.clone() };
         let (public, edge) = (router::public(state.clone()), router::edge(state.clone()));
         let (folder, database) = (tempfile::tempdir().unwrap(), self.database.clone());
