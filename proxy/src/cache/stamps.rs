@@ -61,6 +61,8 @@ pub(crate) struct Stamps {
     hasher: RandomState,
     /// Raised when everything is dropped; 0 before the first welcome.
     generation: AtomicU64,
+    /// Counts streams: what was asked for before the present one began may be of another history.
+    stream: AtomicU64,
     epoch: AtomicI64,
     /// Facts read before this event are not to be trusted: what came before it was never heard.
     floor: AtomicI64,
@@ -71,6 +73,7 @@ pub(crate) struct Stamps {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asking {
     generation: u64,
+    stream: u64,
 }
 
 impl Stamps {
@@ -79,6 +82,7 @@ impl Stamps {
         Self {
             hasher: RandomState::new(),
             generation: AtomicU64::new(0),
+            stream: AtomicU64::new(0),
             epoch: AtomicI64::new(-1),
             floor: AtomicI64::new(0),
             last: (0..PLACES).map(|_| AtomicI64::new(0)).collect(),
@@ -111,6 +115,11 @@ impl Stamps {
         self.floor.store(0, Ordering::SeqCst);
     }
 
+    /// A new stream begins: what was asked for until now is not kept.
+    pub(crate) fn new_stream(&self) {
+        self.stream.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Takes an event in.
     pub(crate) fn apply(&self, seq: Seq, change: &Change) {
         for ground in grounds(change).into_iter().flatten() {
@@ -122,13 +131,16 @@ impl Stamps {
 
     /// A question is about to be sent.
     pub(crate) fn asking(&self) -> Asking {
-        Asking { generation: self.generation.load(Ordering::SeqCst) }
+        Asking { generation: self.generation.load(Ordering::SeqCst), stream: self.stream.load(Ordering::SeqCst) }
     }
 
     /// The stamp of what was answered.
     pub(crate) fn stamp(&self, asking: Asking, as_of: Option<AsOf>) -> Stamp {
         match as_of {
-            Some(AsOf { epoch, seq }) if epoch == self.epoch.load(Ordering::SeqCst) => {
+            Some(AsOf { epoch, seq })
+                if epoch == self.epoch.load(Ordering::SeqCst)
+                    && asking.stream == self.stream.load(Ordering::SeqCst) =>
+            {
                 Stamp { generation: asking.generation, seq }
             }
             _ => Stamp::UNSURE,
@@ -216,6 +228,17 @@ mod tests {
         assert!(!stamps.holds(stamps.stamp(stamps.asking(), as_of(2, 2)), &[]), "older than what is heard");
         assert!(stamps.holds(stamps.stamp(stamps.asking(), as_of(2, 3)), &[]));
         assert!(!stamps.holds(Stamp::UNSURE, &[]));
+    }
+
+    #[test]
+    fn what_was_asked_for_under_another_stream_is_not_kept() {
+        let stamps = Stamps::new();
+        stamps.begin(position(1, 5));
+        let asking = stamps.asking();
+        let kept = stamps.stamp(asking, as_of(1, 5));
+        stamps.new_stream();
+        assert!(!stamps.holds(stamps.stamp(asking, as_of(1, 9)), &[]));
+        assert!(stamps.holds(kept, &[]), "what came before stays");
     }
 
     #[test]

@@ -92,6 +92,7 @@ async fn attend(
     mut socket: Socket,
     leave: &mut watch::Receiver<Option<bool>>,
 ) -> End {
+    effects.stamps.new_stream();
     if !say(&mut socket, &machine.open(effects.revoked.epoch())).await {
         return End::Again { useful: false };
     }
@@ -148,8 +149,9 @@ async fn attend(
                 renew.reset_after(SILENCE_WHILE_WAITED_FOR + Duration::from_millis(50));
             }
             stopping = leave.wait_for(Option::is_some), if !leaving => {
-                let farewell = stopping.is_ok_and(|farewell| *farewell == Some(true));
-                if !farewell || !say(&mut socket, &FromEdge::Leaving).await {
+                let wanted = stopping.is_ok_and(|farewell| *farewell == Some(true));
+                let Some(farewell) = machine.leave().filter(|_| wanted) else { return End::Stopped };
+                if !say(&mut socket, &farewell).await {
                     return End::Stopped;
                 }
                 leaving = true;

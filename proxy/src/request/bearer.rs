@@ -40,12 +40,7 @@ impl<'a> Bearer<'a> {
 
     /// Whether he was given `package`, whatever his token is narrowed to.
     pub(crate) fn has_grant(&self, package: &PackageName) -> bool {
-        self.access.grants.iter().any(|grant| match &grant.target {
-            Target::Package(name) => name == package,
-            Target::Collection(id) => {
-                self.held.collection(id).is_some_and(|collection| collection.packages.contains(package))
-            }
-        })
+        has_grant(self.access, self.held, package)
     }
 
     /// Whether he was given `package`, and the token is not narrowed to others.
@@ -79,6 +74,14 @@ impl<'a> Bearer<'a> {
             },
         )
     }
+}
+
+/// Whether a grant names `package`, itself or by a collection, whatever the token is narrowed to.
+pub(crate) fn has_grant(access: &Access, held: &Held, package: &PackageName) -> bool {
+    access.grants.iter().any(|grant| match &grant.target {
+        Target::Package(name) => name == package,
+        Target::Collection(id) => held.collection(id).is_some_and(|collection| collection.packages.contains(package)),
+    })
 }
 
 /// As [`Bearer::visible`], for one who has the view already.

@@ -173,6 +173,12 @@ fn packages(
     now: DateTime<Utc>,
 ) -> Vec<PackageName> {
     match (route, access) {
+        // What is not his is not looked up: a name that is there would be answered sooner than one that is not (E-E4).
+        (Route::Package { name, .. } | Route::Dist { name, .. }, Some(access))
+            if !bearer::has_grant(access, held, name) =>
+        {
+            Vec::new()
+        }
         (Route::Package { name, .. } | Route::Dist { name, .. }, _) => vec![name.clone()],
         (Route::Root, Some(access)) => reply::root::packages(tenant, access, held, now),
         (Route::List | Route::Search | Route::Providers { .. }, Some(access)) => bearer::under(access, held, |_| true),

@@ -113,7 +113,7 @@ impl Answers<'_> {
             Belief::Sure(known) => return Ok(known),
             Belief::Unsure(known) => known,
         };
-        let stamp = self.reading.stamps.stamp(self.asking, self.as_of);
+        let stamp = self.reading.stamp(self.asking, self.as_of);
         let standing = |value: Option<&V>| key.standing(value, stamp, self.reading);
         let known = match self.answers.next().ok_or(CallError::Shape("an answer is missing"))? {
             Answer::Absent => {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use cargoman_composer::name::PackageName;
 use cargoman_credential::Digest;
-use cargoman_edge_protocol::{Access, Host, KnownKey, Package, Tenant, TenantId};
+use cargoman_edge_protocol::{Access, AsOf, Host, KnownKey, Package, Tenant, TenantId};
 use cargoman_licence::CollectionId;
 use serde::Serialize;
 
@@ -21,10 +21,10 @@ use self::round::Round;
 use super::control_plane::{CallError, ControlPlane, MOST_KEYS};
 use super::lease::{Lease, Trust};
 use super::saved::Saved;
-use crate::cache::Known;
 use crate::cache::collections::{Held, named};
 use crate::cache::kept::Kept;
-use crate::cache::stamps::Stamps;
+use crate::cache::stamps::{Asking, Stamp, Stamps};
+use crate::cache::{Belief, Known};
 
 /// Facts that change while they are read are read again this often. An edge that knows nothing needs five: host, access,
 /// collections, directory, packages.
@@ -103,13 +103,15 @@ impl Reading {
         needed: Needed<'_>,
     ) -> Result<Found, CallError> {
         let trust = self.lease.trust().await;
+        // Without a token nothing of the tenant's is shown; what is passed through the control plane decides.
+        if trust == Trust::Detached && digest.is_some() && !self.goes_on(host) {
+            return Err(CallError::Detached);
+        }
         let mut round = Round::first(host.to_owned(), digest, trust != Trust::Nothing);
         for _ in 0..ROUNDS {
             let found = round.ask(self, needed).await?;
             match round.next(found, needed) {
-                // Without a token nothing of the tenant's is shown; what is passed through the control plane decides.
-                Ok(found) if digest.is_none() => return Ok(found),
-                Ok(found) => return self.allowed(trust, found).map(|found| self.with_policy(found, digest)),
+                Ok(found) => return Ok(self.with_policy(found, digest)),
                 Err(next) => round = *next,
             }
         }
@@ -124,13 +126,18 @@ impl Reading {
         }
     }
 
-    /// While the edge hears nothing, a tenant is served only as far as he wants.
-    fn allowed(&self, trust: Trust, found: Found) -> Result<Found, CallError> {
-        let tenant = found.host.as_deref().and_then(tenant_of);
-        match (trust, tenant) {
-            (Trust::Detached, Some(tenant)) if !self.lease.covers(tenant.outage) => Err(CallError::Detached),
-            _ => Ok(found),
+    /// Whether a tenant is served while the edge hears nothing. Only what was known of him while the lease held may say so: a tenant
+    /// who wants it by now may not have wanted it when a revocation of his was said to be effective.
+    fn goes_on(&self, host: &str) -> bool {
+        match self.facts.tenants.belief(&host.to_owned(), Some(&self.stamps)) {
+            Belief::Sure(Some(known)) => tenant_of(&known.value).is_some_and(|tenant| self.lease.covers(tenant.outage)),
+            _ => false,
         }
+    }
+
+    /// The stamp of what was answered just now. What comes while the edge has no lease serves the one request and is not kept.
+    fn stamp(&self, asking: Asking, as_of: Option<AsOf>) -> Stamp {
+        if self.lease.is_held() { self.stamps.stamp(asking, as_of) } else { Stamp::UNSURE }
     }
 
     /// Puts the tenant's policy into the access. The one in the cache is replaced, so that this costs nothing at the next request.
