@@ -19,6 +19,7 @@ pub mod scale_out;
 pub mod static_repository;
 pub mod sync_result;
 mod tiny_http;
+pub mod witness;
 pub mod world;
 
 pub use operator::{Customer, Operator};

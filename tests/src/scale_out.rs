@@ -40,11 +40,22 @@ impl Link {
     /// So many control planes and edges.
     #[track_caller]
     pub fn start(control_planes: usize, edges: usize) -> Self {
+        Self::over(ScaleOut::start(control_planes, edges))
+    }
+
+    /// The same with a proxy between every edge and every control plane.
+    #[track_caller]
+    pub fn start_with_proxies(control_planes: usize, edges: usize) -> Self {
+        Self::over(ScaleOut::start_with_proxies(control_planes, edges))
+    }
+
+    #[track_caller]
+    fn over(world: ScaleOut) -> Self {
         let git = HttpServer::start();
         let repository = git.repository("pay.git");
         repository.write("composer.json", composer_json(NAME, &json!({}))).write("src/One.php", "<?php // one\n");
         repository.commit("First").tag("v1.0.0");
-        let mut link = Self { world: ScaleOut::start(control_planes, edges), git, customer: String::new() };
+        let mut link = Self { world, git, customer: String::new() };
         let package =
             link.write("POST", "/packages", &json!({"repository_url": link.git.url("pay.git"), "name": NAME}));
         let task = package["data"]["task"].as_str().unwrap_or_else(|| panic!("{package:#}")).to_owned();

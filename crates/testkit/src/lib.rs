@@ -11,6 +11,7 @@ pub mod cargoman;
 pub mod composer;
 pub mod deadline;
 pub mod git;
+pub mod link_proxy;
 pub mod output;
 pub mod postgres;
 pub mod random;

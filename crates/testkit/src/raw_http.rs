@@ -34,13 +34,19 @@ impl Connection {
     /// Connects to `address`: `127.0.0.1:8080`, or a URL, whose path is ignored.
     #[track_caller]
     pub fn open(address: &str) -> Self {
-        let address = authority(address);
-        let stream =
-            TcpStream::connect(&address).unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"));
+        Self::try_open(address).unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"))
+    }
+
+    /// Like [`Self::open`], where a server may be away.
+    ///
+    /// # Errors
+    /// When nobody listens.
+    pub fn try_open(address: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(authority(address))?;
         stream.set_read_timeout(Some(LIMIT)).expect("a time limit");
         stream.set_write_timeout(Some(LIMIT)).expect("a time limit");
         stream.set_nodelay(true).expect("no delay");
-        Self { stream, buffer: Vec::new() }
+        Ok(Self { stream, buffer: Vec::new() })
     }
 
     /// Sends these bytes; the server may have closed already, which the next read shows.

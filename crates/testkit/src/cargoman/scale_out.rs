@@ -1,20 +1,24 @@
 //! A registry over several processes: control planes and edges as programs of their own, and a PostgreSQL of their own that can be
 //! killed, stopped and set back.
 
+mod database;
+
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use cargoman_credential::{Kind, Secret};
-use cargoman_local_postgres::{Durability, LocalPostgres, Settings};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use database::Database;
+
 use super::program::{Program, binary, isolated};
 use super::{ADMIN_TOKEN, STOP_LIMIT};
 use crate::deadline::poll_until;
+use crate::link_proxy::LinkProxy;
 use crate::raw_http::{self, Response};
 
 /// How long anything may take to begin serving.
@@ -28,6 +32,8 @@ pub struct ScaleOut {
     pub edges: Vec<Node>,
     /// The control planes.
     pub control_planes: Vec<Node>,
+    /// Between each edge and each control plane's edge API, if there are proxies: `links[edge][control plane]`.
+    pub links: Vec<Vec<LinkProxy>>,
     /// Their database.
     pub database: Database,
     folder: TempDir,
@@ -45,29 +51,40 @@ pub struct Node {
     program: Option<Program>,
 }
 
-/// A PostgreSQL of one's own.
-#[derive(Debug)]
-pub struct Database {
-    settings: Settings,
-    server: Option<LocalPostgres>,
-    url: String,
-}
-
 impl ScaleOut {
     /// So many of each, all serving.
     #[track_caller]
     pub fn start(control_planes: usize, edges: usize) -> Self {
+        Self::begin(control_planes, edges, false)
+    }
+
+    /// The same with a [`LinkProxy`] between every edge and every control plane.
+    #[track_caller]
+    pub fn start_with_proxies(control_planes: usize, edges: usize) -> Self {
+        Self::begin(control_planes, edges, true)
+    }
+
+    #[track_caller]
+    fn begin(control_planes: usize, edges: usize, proxies: bool) -> Self {
         let folder = crate::temporary::folder();
         let database = Database::start(&folder.path().join("postgres"));
         let credential = Secret::generate(Kind::Edge, &ring::rand::SystemRandom::new()).expect("random bytes");
         let ports: Vec<_> = (0..control_planes).map(|_| (free(), free())).collect();
-        let mut world = Self { edges: Vec::new(), control_planes: Vec::new(), database, folder };
+        let (edge_nodes, links) = (Vec::new(), Vec::new());
+        let mut world = Self { edges: edge_nodes, control_planes: Vec::new(), links, database, folder };
         let edge_ports: Vec<_> = (0..edges).map(|_| free()).collect();
         for (number, (public, edge_api)) in ports.iter().enumerate() {
             world.add_control_plane(number, *public, *edge_api, edge_ports.first().copied().unwrap_or(1), &credential);
         }
         for (number, port) in edge_ports.iter().enumerate() {
-            world.add_edge(number, *port, &ports, &credential);
+            let links = ports.iter().map(|(_, edge_api)| LinkProxy::start(&format!("127.0.0.1:{edge_api}")));
+            let links: Vec<_> = if proxies { links.collect() } else { Vec::new() };
+            let reached = |(at, (public, edge_api)): (usize, &(u16, u16))| {
+                (*public, links.get(at).map_or(*edge_api, LinkProxy::port))
+            };
+            let reached: Vec<_> = ports.iter().enumerate().map(reached).collect();
+            world.links.push(links);
+            world.add_edge(number, *port, &reached, &credential);
         }
         world
     }
@@ -84,7 +101,7 @@ impl ScaleOut {
         let mut node = self.node(format!("control-plane-{number}"), public, binary());
         node.arguments = vec!["control-plane".to_owned(), "--config".to_owned(), config];
         node.environment = vec![
-            ("DATABASE_URL".to_owned(), self.database.url.clone()),
+            ("DATABASE_URL".to_owned(), self.database.url().to_owned()),
             ("ADMIN_TOKEN".to_owned(), ADMIN_TOKEN.to_owned()),
             ("CARGOMAN_EDGE_CREDENTIAL".to_owned(), credential.expose().to_owned()),
         ];
@@ -231,93 +248,6 @@ impl Node {
         let body = body.map(Value::to_string).unwrap_or_default();
         raw_http::request(method, &format!("http://{}{path}", self.address), &headers, body.as_bytes())
     }
-}
-
-impl Database {
-    fn start(data: &Path) -> Self {
-        let settings = Settings {
-            durability: Durability::Full,
-            binaries: std::env::var_os("PG_BIN").map(PathBuf::from),
-            start_timeout: Duration::from_secs(60),
-            ..Settings::new(data)
-        };
-        let server = LocalPostgres::start(&settings).unwrap_or_else(|error| panic!("no PostgreSQL: {error}"));
-        Self { url: server.url().to_owned(), server: Some(server), settings }
-    }
-
-    /// Where it is reached; the same over restarts.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// Ends all its processes at once, without a word.
-    pub fn kill9(&mut self) {
-        let processes = self.processes();
-        for process in processes {
-            kill_process(process, Signal::KILL).ok();
-        }
-        // What it left is cleared away by the next start.
-        drop(self.server.take());
-    }
-
-    /// Stops it in order.
-    #[track_caller]
-    pub fn stop(&mut self) {
-        self.server.take().expect("it runs").stop().unwrap_or_else(|error| panic!("it does not stop: {error}"));
-    }
-
-    /// Starts it again on the same data.
-    #[track_caller]
-    pub fn restart(&mut self) {
-        let server = LocalPostgres::start(&self.settings).unwrap_or_else(|error| panic!("no PostgreSQL: {error}"));
-        assert_eq!(server.url(), self.url, "the same address");
-        self.server = Some(server);
-    }
-
-    /// Holds all its processes.
-    pub fn pause(&self) {
-        self.processes().into_iter().for_each(|process| kill_process(process, Signal::STOP).unwrap_or_default());
-    }
-
-    /// Lets them go on.
-    pub fn resume(&self) {
-        self.processes().into_iter().for_each(|process| kill_process(process, Signal::CONT).unwrap_or_default());
-    }
-
-    /// Copies its data; it must not run.
-    #[track_caller]
-    pub fn back_up(&self, to: &Path) {
-        copy(&self.settings.data, to);
-    }
-
-    /// Puts a copy in the place of its data; it must not run.
-    #[track_caller]
-    pub fn set_back(&self, from: &Path) {
-        std::fs::remove_dir_all(&self.settings.data).expect("our own folder");
-        copy(from, &self.settings.data);
-    }
-
-    /// The first one and its children.
-    fn processes(&self) -> Vec<Pid> {
-        let first = self.server.as_ref().expect("it runs").pid();
-        let mut found = vec![first];
-        for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-            let parent = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)?.parse::<u32>().ok());
-            if parent == Some(first) {
-                found.push(pid);
-            }
-        }
-        found.into_iter().filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?)).collect()
-    }
-}
-
-/// With owners and modes.
-#[track_caller]
-fn copy(from: &Path, to: &Path) {
-    let copied = Command::new("cp").arg("-a").arg(from).arg(to).stdin(Stdio::null()).status();
-    assert!(copied.is_ok_and(|status| status.success()), "cannot copy {}", from.display());
 }
 
 /// A port that was free a moment ago.

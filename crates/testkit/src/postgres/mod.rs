@@ -89,7 +89,7 @@ impl Drop for TestDatabase {
 }
 
 /// Runs SQL through `psql`, isolated from the user's settings.
-fn psql(url: &str, sql: &str) -> anyhow::Result<String> {
+pub(crate) fn psql(url: &str, sql: &str) -> anyhow::Result<String> {
     static PROGRAM: OnceLock<std::path::PathBuf> = OnceLock::new();
     let program: &Path = PROGRAM.get_or_init(cargoman_local_postgres::client_program);
     let mut command = Command::new(program);
