@@ -77,7 +77,7 @@ async fn run_one(state: &State, owner: Uuid, job: &Claimed) {
     // One bell wakes one worker; there may be more to do.
     state.jobs_waiting.notify_one();
     let done = tokio::select! {
-        done = perform(state, job) => done,
+        done = perform_and_tell(state, job) => done,
         lost = keep_lease(state, owner, job) => Err(Stopped::failed(lost)),
     };
     let system = state.database.system();
@@ -109,6 +109,15 @@ impl Stopped {
     fn failed(error: impl ToString) -> Self {
         Self::Failed { error: error.to_string(), result: None }
     }
+}
+
+/// A job is over when every edge knows what came of it: whoever waits for its end may ask an edge at once.
+async fn perform_and_tell(state: &State, job: &Claimed) -> Result<serde_json::Value, Stopped> {
+    let done = perform(state, job).await;
+    if let Err(error) = state.link.wait(state.database.system(), job.tenant, tokio::time::Instant::now()).await {
+        tracing::warn!(%error, job = %job.id, "cannot tell whether every edge knows what came of a job");
+    }
+    done
 }
 
 async fn perform(state: &State, job: &Claimed) -> Result<serde_json::Value, Stopped> {
