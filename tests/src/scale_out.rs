@@ -82,7 +82,7 @@ impl Link {
     pub fn token(&self, control_plane: usize) -> (Token, Value) {
         let path = format!("/api/v1/customers/{}/tokens", self.customer);
         let body = json!({"name": "t", "scope": "download"});
-        let (status, answer) = self.world.api(control_plane, "POST", &path, Some(&body));
+        let (status, answer) = self.patiently(control_plane, "POST", &path, Some(&body));
         assert_eq!(status, 201, "{answer:#}");
         let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{answer:#}")).to_owned();
         let token = Token { plain: text(&answer["data"]["plain_token"]), id: text(&answer["data"]["token"]["id"]) };
@@ -93,8 +93,17 @@ impl Link {
     #[track_caller]
     pub fn revoke(&self, control_plane: usize, token: &Token) -> (u16, Value) {
         let path = format!("/api/v1/customers/{}/tokens/{}", self.customer, token.id);
-        let (status, answer) = self.world.api(control_plane, "DELETE", &path, None);
+        let (status, answer) = self.patiently(control_plane, "DELETE", &path, None);
         (status, answer["propagation"].clone())
+    }
+
+    /// A machine that is too busy is told 503 now and then: then nothing is promised, and it is asked again.
+    #[track_caller]
+    fn patiently(&self, control_plane: usize, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        poll_until("an answer", LIMIT, || {
+            let (status, answer) = self.world.api(control_plane, method, path, body);
+            (status != 503).then_some((status, answer))
+        })
     }
 
     /// What an edge answers to `token`.
