@@ -94,6 +94,9 @@ pub enum StartError {
     /// A folder is missing in the configuration.
     #[error("storage.root and git.root must be set: name a folder with --data")]
     Folders,
+    /// A thread.
+    #[error("cannot start the thread that watches the database: {0}; look at the limits on threads of this user")]
+    Thread(#[source] std::io::Error),
     /// A listener that failed while it served.
     #[error("a listener failed: {0}")]
     Serve(#[from] std::io::Error),
@@ -249,10 +252,9 @@ async fn work(
     let uses = state.token_uses.run(state.database.system(), stop.clone());
     let to_listen = access.listen.as_ref().unwrap_or(&access.database);
     let link = link.run(state.database.system(), to_listen, stop);
-    tokio::select! {
-        _ = futures::future::join3(jobs, uses, link) => Ok(()),
-        never = pulse.feel(access.database.clone()) => match never {},
-    }
+    let _feeling = pulse.feel(&access.database).map_err(StartError::Thread)?;
+    futures::future::join3(jobs, uses, link).await;
+    Ok(())
 }
 
 /// An error means that whoever could say stop is gone: that is a stop too.

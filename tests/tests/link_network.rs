@@ -86,10 +86,6 @@ fn all_is_well(link: &Link, what: &str) {
 
 #[test]
 fn messages_that_go_wrong() {
-    if !full() {
-        println!("left out; CARGOMAN_TEST_FULL=1 runs it");
-        return;
-    }
     let link = Link::start_with_proxies(2, 2);
     let witness = Witness::default();
     witness.over(&link, 1, || {
@@ -115,10 +111,6 @@ fn messages_that_go_wrong() {
 /// An edge that hears nothing, or is not heard, goes to the other control plane; when that is cut off too it is waited for, and said so.
 #[test]
 fn one_direction_is_cut() {
-    if !full() {
-        println!("left out; CARGOMAN_TEST_FULL=1 runs it");
-        return;
-    }
     let link = Link::start_with_proxies(2, 2);
     let witness = Witness::default();
     witness.over(&link, 1, || {
@@ -155,10 +147,6 @@ fn heal(proxies: &[LinkProxy]) {
 
 #[test]
 fn everything_is_late() {
-    if !full() {
-        println!("left out; CARGOMAN_TEST_FULL=1 runs it");
-        return;
-    }
     let link = Link::start_with_proxies(2, 2);
     let witness = Witness::default();
     witness.over(&link, 1, || {
@@ -202,10 +190,6 @@ fn strike(link: &Link, random: &mut Random) {
 /// Any of it at any time, on all links, while tokens come and go.
 #[test]
 fn bad_weather() {
-    if !full() {
-        println!("left out; CARGOMAN_TEST_FULL=1 runs it");
-        return;
-    }
     let link = Link::start_with_proxies(2, 3);
     let (witness, mut random) = (Witness::default(), Random::new(seed()));
     let until = Instant::now() + Duration::from_secs(if full() { 300 } else { 25 });
@@ -228,5 +212,5 @@ fn bad_weather() {
     });
     println!("{ended} ended at once, {late} late");
     assert!(ended > 5, "{ended} ended, {late} late");
-    witness.judge("bad weather", 500);
+    witness.judge("bad weather", 50);
 }

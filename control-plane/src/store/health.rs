@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 /// How often it is asked.
@@ -14,6 +14,8 @@ const EVERY: Duration = Duration::from_millis(250);
 const LOST: Duration = Duration::from_millis(850);
 /// The least time for one try: a program that was not given the processor must not take the server for dead.
 const LEAST: Duration = Duration::from_millis(100);
+/// A timer may be late by so much and still count as punctual.
+const PUNCTUAL: Duration = Duration::from_millis(20);
 /// The pause after a try that failed.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -24,6 +26,10 @@ pub struct Health(watch::Receiver<bool>);
 /// The other end of [`Health`].
 #[derive(Debug)]
 pub struct Pulse(watch::Sender<bool>);
+
+/// The database is asked as long as this is kept.
+#[derive(Debug)]
+pub struct Feeling(#[expect(dead_code, reason = "its drop is what it is for")] oneshot::Sender<()>);
 
 /// The two ends. It counts as answering until it was found not to.
 #[must_use]
@@ -49,26 +55,53 @@ impl Health {
 }
 
 impl Pulse {
-    /// Asks the database without end.
-    pub async fn feel(self, options: PgConnectOptions) -> std::convert::Infallible {
-        let options = options.application_name("cargoman_health").disable_statement_logging();
-        let (mut open, mut heard) = (None, Instant::now());
+    /// Asks the database until the answer is dropped, on a thread of its own: who asks must not wait behind those whose requests
+    /// it is to answer for.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no thread.
+    pub fn feel(self, options: &PgConnectOptions) -> std::io::Result<Feeling> {
+        let options = options.clone().application_name("cargoman_health").disable_statement_logging();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (feeling, over) = oneshot::channel();
+        std::thread::Builder::new().name("database-health".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    never = self.ask_on(&options) => match never {},
+                    // An error: it was dropped.
+                    _ = over => {}
+                }
+            });
+        })?;
+        Ok(Feeling(feeling))
+    }
+
+    async fn ask_on(&self, options: &PgConnectOptions) -> std::convert::Infallible {
+        let (mut open, mut silence) = (None, Silence::since(Instant::now()));
         loop {
             let lost = !*self.0.borrow();
-            let left = if lost { LOST } else { LOST.saturating_sub(heard.elapsed()).max(LEAST) };
-            match timeout(left, ask(open.take(), &options)).await {
+            let left = if lost { LOST } else { silence.left(Instant::now()).max(LEAST) };
+            let asked = Instant::now();
+            let answer = timeout(left, ask(open.take(), options)).await;
+            let pause = match answer {
                 Ok(Ok(connection)) => {
-                    (open, heard) = (Some(connection), Instant::now());
+                    open = Some(connection);
+                    silence = Silence::since(Instant::now());
                     self.say(true);
-                    sleep(EVERY).await;
+                    EVERY
                 }
                 Ok(Err(_)) | Err(_) => {
-                    if heard.elapsed() >= LOST {
+                    silence.excuse(left, asked.elapsed());
+                    if silence.left(Instant::now()).is_zero() {
                         self.say(false);
                     }
-                    sleep(PAUSE).await;
+                    PAUSE
                 }
-            }
+            };
+            let slept = Instant::now();
+            sleep(pause).await;
+            silence.excuse(pause, slept.elapsed());
         }
     }
 
@@ -84,6 +117,33 @@ impl Pulse {
     }
 }
 
+/// How long the database has been silent, without the time in which this thread was not given the processor: a machine that is too
+/// busy to wake it, or a program that was stopped and goes on, says nothing about the database.
+#[derive(Debug)]
+struct Silence {
+    since: Instant,
+    excused: Duration,
+}
+
+impl Silence {
+    fn since(since: Instant) -> Self {
+        Self { since, excused: Duration::ZERO }
+    }
+
+    /// A pause that was to take `planned` took `took`.
+    fn excuse(&mut self, planned: Duration, took: Duration) {
+        let late = took.saturating_sub(planned);
+        if late > PUNCTUAL {
+            self.excused += late;
+        }
+    }
+
+    /// What is left of [`LOST`]; nothing when it is over.
+    fn left(&self, now: Instant) -> Duration {
+        (LOST + self.excused).saturating_sub(now.saturating_duration_since(self.since))
+    }
+}
+
 async fn ask(open: Option<PgConnection>, options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     let mut connection = match open {
         Some(connection) => connection,
@@ -91,4 +151,23 @@ async fn ask(open: Option<PgConnection>, options: &PgConnectOptions) -> sqlx::Re
     };
     connection.ping().await?;
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_in_which_the_thread_slept_on_is_no_silence() {
+        let start = Instant::now();
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        let mut silence = Silence::since(start);
+        assert_eq!(silence.left(at(850)), Duration::ZERO);
+        assert_eq!(silence.left(at(600)), Duration::from_millis(250));
+        silence.excuse(EVERY, EVERY + PUNCTUAL);
+        assert_eq!(silence.left(at(850)), Duration::ZERO, "a timer is never quite on time");
+        silence.excuse(EVERY, EVERY + Duration::from_secs(3));
+        assert_eq!(silence.left(at(3_300)), Duration::from_millis(550));
+        assert_eq!(silence.left(at(3_850)), Duration::ZERO);
+    }
 }

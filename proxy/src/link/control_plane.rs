@@ -2,22 +2,27 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use cargoman_credential::Digest;
 use cargoman_edge_protocol::{DISTS_PATH, KnownKey, READ_PATH, ReadReply, ReadRequest, TenantId, USAGE_PATH};
-use futures::{Stream, TryStreamExt};
+use futures::{FutureExt, Stream, TryStreamExt};
 use reqwest::{Client, RequestBuilder, Response};
 use rustls::ClientConfig;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::beside::first_good;
 use super::spool::Batch;
 use super::tls;
 use crate::config;
 
 /// Longest silence between two parts of an archive.
 const DIST_SILENCE: Duration = Duration::from_secs(15);
+
+/// An instance that did not answer within this may be held up: the next one is asked beside it.
+const BESIDE: Duration = Duration::from_millis(900);
 
 /// How long a batch of uses may take; nobody waits for it.
 const USAGE_PATIENCE: Duration = Duration::from_secs(15);
@@ -111,8 +116,8 @@ impl ControlPlane {
         self.call_for(USAGE_PATIENCE, |client, base| client.post(at(base, USAGE_PATH)).json(batch)).await.map(|_| ())
     }
 
-    /// Asks the instance that answered last, and the others after it when it does not answer. All of it within the time of one
-    /// call, and only for calls that do no harm when they arrive twice.
+    /// Asks the instance that answered last, and the others beside it when it does not answer soon. All of it within the time of
+    /// one call, and only for calls that do no harm when they arrive twice.
     async fn call(&self, request: impl Fn(&Client, &Url) -> RequestBuilder) -> Result<Response, CallError> {
         self.call_for(self.timeout, request).await
     }
@@ -125,25 +130,21 @@ impl ControlPlane {
         let client = self.client()?;
         let until = Instant::now() + patience;
         let preferred = self.preferred.load(Ordering::Relaxed);
-        let mut last = CallError::Late;
-        for attempt in 0..self.bases.len() {
-            let number = (preferred + attempt) % self.bases.len();
-            let Some(base) = self.bases.get(number) else { continue };
-            let left = until.saturating_duration_since(Instant::now());
-            // The last one gets all the time there is.
-            let share = left / u32::try_from(self.bases.len() - attempt).unwrap_or(1);
+        let mut tries = Vec::with_capacity(self.bases.len());
+        for (number, base) in self.bases.iter().enumerate().cycle().skip(preferred).take(self.bases.len()) {
             let call = request(client, base).header(http::header::AUTHORIZATION, self.authorization.clone());
-            match tokio::time::timeout(share, call.send()).await {
-                Ok(Ok(answer)) if answer.status() != reqwest::StatusCode::SERVICE_UNAVAILABLE => {
-                    self.preferred.store(number, Ordering::Relaxed);
-                    return successful(answer);
-                }
-                Ok(Ok(answer)) => last = CallError::Status(answer.status()),
-                Ok(Err(error)) => last = error.into(),
-                Err(_) => last = CallError::Late,
-            }
+            tries.push(self.send(call, number, until).boxed());
         }
-        Err(last)
+        first_good(tries, BESIDE.min(patience / 3)).await.map_err(|last| last.unwrap_or(CallError::Late))
+    }
+
+    async fn send(&self, call: RequestBuilder, number: usize, until: Instant) -> Result<Response, CallError> {
+        let answer = timeout_at(until, call.send()).await.map_err(|_| CallError::Late)??;
+        if answer.status() == reqwest::StatusCode::SERVICE_UNAVAILABLE {
+            return Err(CallError::Status(answer.status()));
+        }
+        self.preferred.store(number, Ordering::Relaxed);
+        successful(answer)
     }
 
     fn client(&self) -> Result<&Client, CallError> {

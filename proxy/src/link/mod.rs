@@ -1,5 +1,6 @@
 //! The connection to the control plane: what is asked there, what is heard from there, and how long it may be believed.
 
+mod beside;
 pub(crate) mod control_plane;
 mod effects;
 pub(crate) mod lease;

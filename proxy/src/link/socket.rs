@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cargoman_edge_protocol::link::{LINK_PATH, MOST_FRAME};
+use futures::FutureExt;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, StatusCode};
 use rustls::ClientConfig;
@@ -17,8 +18,12 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use url::Url;
 
-/// How long opening a stream may take: an instance that is held up is passed over.
-const OPEN: Duration = Duration::from_millis(900);
+use super::beside::first_good;
+
+/// An instance that did not answer within this may be held up: the next one is tried beside it.
+const BESIDE: Duration = Duration::from_millis(900);
+/// How long opening a stream may take; on a slow network it takes its time.
+const OPEN: Duration = Duration::from_secs(8);
 
 /// A connection, with TLS or without.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -63,19 +68,21 @@ impl Connector {
         Self { addresses, authorization, tls, next: AtomicUsize::new(0) }
     }
 
-    /// Opens a stream to the first address that gives one, beginning after the one before. The last error if none does.
+    /// Opens a stream to the address that gives one first. They are tried one after another, beginning after the one before; one
+    /// that takes long goes on while the next is tried.
     pub(super) async fn connect(&self) -> Result<Socket, ConnectError> {
-        let mut last = ConnectError::Address("control_plane.edge_url".to_owned());
-        for _ in 0..self.addresses.len() {
-            let at = self.next.fetch_add(1, Ordering::Relaxed) % self.addresses.len();
-            let Some(address) = self.addresses.get(at) else { continue };
-            match timeout(OPEN, self.open(address)).await {
-                Ok(Ok(socket)) => return Ok(socket),
-                Ok(Err(error)) => last = error,
-                Err(_) => last = ConnectError::Late(address.to_string()),
-            }
+        let first = self.next.fetch_add(1, Ordering::Relaxed) % self.addresses.len().max(1);
+        let mut tries = Vec::with_capacity(self.addresses.len());
+        for address in self.addresses.iter().cycle().skip(first).take(self.addresses.len()) {
+            tries.push(self.open_in_time(address).boxed());
         }
-        Err(last)
+        let opened = first_good(tries, BESIDE).await;
+        opened.map_err(|last| last.unwrap_or_else(|| ConnectError::Address("control_plane.edge_url".to_owned())))
+    }
+
+    async fn open_in_time(&self, address: &Url) -> Result<Socket, ConnectError> {
+        let late = |_| ConnectError::Late(address.to_string());
+        timeout(OPEN, self.open(address)).await.map_err(late)?
     }
 
     async fn open(&self, address: &Url) -> Result<Socket, ConnectError> {

@@ -18,10 +18,10 @@ use super::socket::{Connector, Socket};
 const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// A stream on which nothing came for so long is given up: pongs come every second.
 const SILENCE: Duration = Duration::from_secs(4);
-/// The same once a request waits for the lease.
+/// The same once a request waits for a lease that the stream gave before.
 const SILENCE_WHILE_WAITED_FOR: Duration = Duration::from_millis(400);
-/// How long a new stream may take to give a lease.
-const FIRST_LEASE: Duration = Duration::from_secs(2);
+/// How long a new stream may take to give a lease: from, up to. Longer after each that did not: the network may be slow.
+const FIRST_LEASE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(16));
 /// How long a stream may go without a lease that it gave before.
 const DRY: Duration = Duration::from_secs(5);
 /// How long the farewell may take.
@@ -48,14 +48,21 @@ pub(crate) async fn run(
     connector: Connector,
     mut leave: watch::Receiver<Option<bool>>,
 ) {
-    let mut backoff = BACKOFF.0;
+    let (mut backoff, mut first_lease) = (BACKOFF.0, FIRST_LEASE.0);
     loop {
         let connected = tokio::select! {
             connected = connector.connect() => connected,
             _ = leave.wait_for(Option::is_some) => return,
         };
         let end = match connected {
-            Ok(socket) => attend(&mut machine, &mut effects, socket, &mut leave).await,
+            Ok(socket) => {
+                let began = Instant::now();
+                let end = attend(&mut machine, &mut effects, socket, first_lease, &mut leave).await;
+                if began.elapsed() >= first_lease {
+                    first_lease = (first_lease * 2).min(FIRST_LEASE.1);
+                }
+                end
+            }
             Err(error) => {
                 effects.log_failure(&error);
                 End::Again { useful: false }
@@ -68,7 +75,7 @@ pub(crate) async fn run(
                 FENCED
             }
             End::Again { useful: true } => {
-                backoff = BACKOFF.0;
+                (backoff, first_lease) = (BACKOFF.0, FIRST_LEASE.0);
                 continue;
             }
             End::Again { useful: false } => {
@@ -90,6 +97,7 @@ async fn attend(
     machine: &mut EdgeLink,
     effects: &mut Effects,
     mut socket: Socket,
+    first_lease: Duration,
     leave: &mut watch::Receiver<Option<bool>>,
 ) -> End {
     effects.stamps.new_stream();
@@ -133,14 +141,17 @@ async fn attend(
             _ = renew.tick() => {
                 let asked = ask(machine, &mut socket).await;
                 // An instance that hears us and gives no lease may have lost its database; another one may not.
-                let dry = if useful { leased.elapsed() > DRY } else { began.elapsed() > FIRST_LEASE };
+                let dry = if useful { leased.elapsed() > DRY } else { began.elapsed() > first_lease };
                 let silent = heard.elapsed() > patience || dry;
                 if silent || !asked || socket.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
                     return End::Again { useful };
                 }
                 effects.tend(machine);
             }
-            () = effects.lease.wanted() => {
+            () = effects.lease.wanted(), if useful && patience == SILENCE => {
+                if effects.lease.is_held() {
+                    continue;
+                }
                 // It lapsed: this machine slept, or the other side does.
                 if heard.elapsed() > patience || !ask(machine, &mut socket).await {
                     return End::Again { useful: true };

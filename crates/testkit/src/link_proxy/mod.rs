@@ -172,13 +172,17 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits while this way is cut; gives how long things take.
-    fn pass(&self, direction: Direction) -> Duration {
+    /// Waits while this way is cut.
+    fn wait_for_passage(&self, direction: Direction) {
         let mut state = self.state();
         while state.way(direction).cut {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.way(direction).delay
+    }
+
+    /// How long things take this way.
+    fn delay(&self, direction: Direction) -> Duration {
+        self.state().way(direction).delay
     }
 
     fn next_fault(&self, direction: Direction) -> Fault {

@@ -3,7 +3,9 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
 
 use super::frame::Frame;
 use super::{Direction, Fault, Shared};
@@ -37,6 +39,8 @@ struct Pump {
     direction: Direction,
     from: TcpStream,
     to: TcpStream,
+    under_way: Sender<(Instant, Vec<u8>)>,
+    delivery: JoinHandle<()>,
     buffer: Vec<u8>,
     frames: bool,
     /// Comes after the next message.
@@ -45,11 +49,16 @@ struct Pump {
 
 impl Pump {
     fn new(shared: &Arc<Shared>, direction: Direction, from: &TcpStream, to: &TcpStream) -> io::Result<Self> {
+        let (under_way, due) = channel();
+        let (cut, mut target) = (Arc::clone(shared), to.try_clone()?);
+        let delivery = std::thread::spawn(move || deliver(&cut, direction, &due, &mut target));
         Ok(Self {
             shared: Arc::clone(shared),
             direction,
             from: from.try_clone()?,
             to: to.try_clone()?,
+            under_way,
+            delivery,
             buffer: Vec::new(),
             frames: false,
             held: None,
@@ -80,10 +89,13 @@ impl Pump {
     fn run(mut self) {
         while self.carry().is_ok() && self.fill().unwrap_or(false) {}
         let _ = self.carry();
-        let _ = self.to.shutdown(Shutdown::Write);
-        if self.frames {
-            let _ = self.from.shutdown(Shutdown::Both);
-            let _ = self.to.shutdown(Shutdown::Both);
+        let Self { from, to, under_way, delivery, frames, .. } = self;
+        drop(under_way);
+        let _ = delivery.join();
+        let _ = to.shutdown(Shutdown::Write);
+        if frames {
+            let _ = from.shutdown(Shutdown::Both);
+            let _ = to.shutdown(Shutdown::Both);
         }
     }
 
@@ -124,10 +136,18 @@ impl Pump {
         if bytes.is_empty() {
             return Ok(());
         }
-        let delay = self.shared.pass(self.direction);
-        if delay > Duration::ZERO {
-            std::thread::sleep(delay);
+        let due = Instant::now() + self.shared.delay(self.direction);
+        self.under_way.send((due, bytes.to_vec())).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// What is late is late by the same time, however much of it there is: a long way, not a narrow one.
+fn deliver(shared: &Shared, direction: Direction, due: &Receiver<(Instant, Vec<u8>)>, to: &mut TcpStream) {
+    for (due, bytes) in due {
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        shared.wait_for_passage(direction);
+        if to.write_all(&bytes).is_err() {
+            return;
         }
-        self.to.write_all(bytes)
     }
 }
