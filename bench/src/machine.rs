@@ -22,3 +22,16 @@ pub(crate) fn describe() -> Value {
         "date": said("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"]),
     })
 }
+
+/// The same for people: commit, date and processor.
+pub(crate) fn line(machine: &Value) -> String {
+    let text = |name: &str| machine[name].as_str().unwrap_or_default().to_owned();
+    format!(
+        "Commit {}{}, {}, {} × {}",
+        text("commit").get(..12).unwrap_or_default(),
+        if machine["uncommitted_changes"] == true { " with uncommitted changes" } else { "" },
+        text("date"),
+        machine["processors"],
+        text("processor")
+    )
+}

@@ -1,30 +1,20 @@
-//! `./dev bench`: the edge beside nginx serving the same bytes, driven by the same load tool in turns, and syncs of generated
-//! repositories. Writes what it measured, with machine and commit, to `bench/results`.
-//!
-//! CPU per request is what counts: on a shared machine requests per second mean little.
+//! `./dev bench`: figures, side by side with a peer in the same run, written with machine and commit to `bench/results`.
 
-mod load;
+mod link;
 mod machine;
-mod nginx;
-mod process;
-mod report;
-mod sync;
-mod world;
+mod serving;
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::Parser;
-
-use crate::load::{Measured, Target};
-use crate::nginx::Nginx;
-use crate::report::Row;
-use crate::world::World;
+use clap::{Parser, ValueEnum};
 
 #[derive(Debug, Parser)]
-#[command(about = "Measures the edge against nginx, and syncs")]
+#[command(about = "Measures, and writes what it measured to a folder")]
 struct Arguments {
+    /// What is measured; everything unless one is named.
+    #[arg(value_enum)]
+    what: Option<What>,
     /// One short round: to see that it works, not to measure.
     #[arg(long)]
     quick: bool,
@@ -33,35 +23,23 @@ struct Arguments {
     results: PathBuf,
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    let (rounds, seconds) = if arguments.quick { (1, 1) } else { (5, 3) };
-    let world = World::build()?;
-    let nginx = Nginx::start(&world)?;
-    let mut rows = Vec::new();
-    for scenario in world.scenarios() {
-        eprintln!("{}: {rounds} rounds of {seconds} s each", scenario.name);
-        let edge = Target { url: world.edge_url(scenario), processes: vec![world.registry.pid()] };
-        let peer = Target { url: nginx.url(scenario), processes: nginx.processes() };
-        rows.push(in_turns(scenario, &world.authorization, &edge, &peer, rounds, Duration::from_secs(seconds))?);
-    }
-    let syncs = sync::measure(&world)?;
-    report::write(Path::new(&arguments.results), &rows, &syncs, rounds)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// The edge against nginx, and syncs.
+    Serving,
+    /// How fast a change is effective on every edge.
+    Link,
 }
 
-/// First the one, then the other, round by round, so that what disturbs the machine disturbs both.
-fn in_turns(
-    scenario: &world::Scenario,
-    authorization: &str,
-    edge: &Target,
-    peer: &Target,
-    rounds: usize,
-    length: Duration,
-) -> Result<Row> {
-    let (mut ours, mut theirs): (Vec<Measured>, Vec<Measured>) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        ours.push(load::drive(edge, scenario, authorization, length)?);
-        theirs.push(load::drive(peer, scenario, authorization, length)?);
+fn main() -> Result<()> {
+    let Arguments { what, quick, results } = Arguments::parse();
+    std::fs::create_dir_all(&results)?;
+    let wanted = |this| what.is_none_or(|what| what == this);
+    if wanted(What::Link) {
+        link::measure(&results, quick)?;
     }
-    Ok(Row::new(&scenario.name, &ours, &theirs))
+    if wanted(What::Serving) {
+        serving::measure(&results, quick)?;
+    }
+    Ok(())
 }

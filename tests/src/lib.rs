@@ -8,6 +8,7 @@
 pub mod altered_git;
 pub mod apart;
 pub mod archive;
+pub mod balancer;
 pub mod command_line;
 pub mod forward_proxy;
 pub mod operator;

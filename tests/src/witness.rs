@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cargoman_testkit::raw_http::Connection;
 
@@ -14,6 +14,8 @@ const SHOWN: usize = 12;
 /// What readers show and saw.
 #[derive(Debug, Default)]
 pub struct Witness {
+    /// Between two requests of one reader.
+    pace: Duration,
     tokens: RwLock<Vec<Shown>>,
     enough: AtomicBool,
     asked: AtomicU64,
@@ -31,6 +33,12 @@ struct Shown {
 }
 
 impl Witness {
+    /// One whose readers pause between requests, so that they load the machine only so much.
+    #[must_use]
+    pub fn paced(pace: Duration) -> Self {
+        Self { pace, ..Self::default() }
+    }
+
     /// Runs `act` while `readers` ask each edge. Panics when a reader saw what must not be, or when they saw too little.
     #[track_caller]
     pub fn over<R>(&self, link: &Link, readers: usize, act: impl FnOnce() -> R) -> R {
@@ -43,6 +51,11 @@ impl Witness {
             done
         })
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    /// How many requests there were.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// From now on readers show this token.
@@ -78,6 +91,9 @@ impl Witness {
         let mut connection = None;
         let mut turn = number;
         while !self.enough.load(Ordering::Relaxed) {
+            if !self.pace.is_zero() {
+                std::thread::sleep(self.pace);
+            }
             turn = turn.wrapping_add(1);
             let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
             let Some(shown) = tokens.len().checked_sub(1 + turn % SHOWN).and_then(|at| tokens.get(at)) else {

@@ -1,97 +1,208 @@
-//! An edge and a control plane are restarted on sockets that their parent holds: nobody who asks meanwhile is refused.
+//! Rolling restarts of everything, two control planes and three edges, while clients ask 200 times a second and never ask twice for
+//! one answer: nobody is refused. Once on sockets that their parent holds, as systemd does, and once behind a balancer.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own functions fail by panicking")]
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
 use cargoman_testkit::cargoman::ADMIN_TOKEN;
 use cargoman_testkit::deadline::poll_until;
-use cargoman_testkit::raw_http::{self, Connection};
+use cargoman_testkit::raw_http::{self, Connection, Response};
 use cargoman_tests::apart::{Program, control_plane, credential, edge};
+use cargoman_tests::balancer::Balancer;
+use cargoman_tests::scale_out::{Link, P2};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// Clients, and how often each asks: 200 requests a second together.
 const CLIENTS: usize = 8;
 const EVERY: Duration = Duration::from_millis(40);
+/// Requests between two restarts.
+const BETWEEN: usize = 100;
 
-/// Asks until `done`, never twice for one answer. Every other client keeps its connection for as long as it is let.
-fn ask(number: usize, edge: SocketAddr, token: &str, done: &AtomicBool, asked: &AtomicUsize) -> Vec<String> {
-    let basic = base64::engine::general_purpose::STANDARD.encode(format!("token:{token}"));
-    let request = format!("GET /packages.json HTTP/1.1\r\nHost: {edge}\r\nAuthorization: Basic {basic}\r\n\r\n");
-    let (mut kept, mut wrong, mut next): (Option<Connection>, _, _) = (None, Vec::new(), Instant::now());
-    while !done.load(Ordering::Acquire) {
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
-        next += EVERY;
-        let mut connection = kept.take().unwrap_or_else(|| Connection::open(&edge.to_string()));
-        asked.fetch_add(1, Ordering::AcqRel);
-        match connection.send(&request).try_response("GET") {
-            Ok(answer) if answer.status == 200 => {
-                if number.is_multiple_of(2) && answer.header("connection") != Some("close") {
-                    kept = Some(connection);
+/// Clients that ask until it is over.
+#[derive(Default)]
+struct Clients {
+    done: AtomicBool,
+    asked: AtomicUsize,
+    wrong: Mutex<Vec<String>>,
+}
+
+impl Clients {
+    /// Asks one of `addresses` for one of `paths`. Every other client keeps its connection for as long as it is let.
+    fn ask(&self, number: usize, address: &str, paths: &[&str], token: &str) {
+        let (mut kept, mut next): (Option<Connection>, _) = (None, Instant::now());
+        let mut turn = number;
+        while !self.done.load(Ordering::Acquire) {
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            next += EVERY;
+            turn += 1;
+            let path = paths[turn % paths.len()];
+            let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+            self.asked.fetch_add(1, Ordering::AcqRel);
+            let opened = kept.take().map_or_else(|| Connection::try_open(address), Ok);
+            let wrong = match opened.and_then(|mut open| Ok((open.send(&request).try_response("GET")?, open))) {
+                Ok((answer, open)) if answer.status == 200 => {
+                    if number.is_multiple_of(2) && answer.header("connection") != Some("close") {
+                        kept = Some(open);
+                    }
+                    continue;
                 }
-            }
-            Ok(answer) => wrong.push(format!("{}: {}", answer.status_line, String::from_utf8_lossy(&answer.body))),
-            Err(error) => wrong.push(error.to_string()),
+                Ok((answer, _)) => format!("{path}: {}: {}", answer.status_line, String::from_utf8_lossy(&answer.body)),
+                Err(error) => format!("{path} at {address}: {error}"),
+            };
+            self.wrong.lock().unwrap().push(wrong);
         }
     }
-    wrong
+
+    /// Runs `restarts` while all of them ask. Each of them is given a way to wait until some more requests were answered.
+    fn over(&self, addresses: &[String], paths: &[&str], token: &str, restarts: impl FnOnce(&dyn Fn())) {
+        let go_on = || {
+            let wanted = self.asked.load(Ordering::Acquire) + BETWEEN;
+            poll_until("some more requests", LIMIT, || (self.asked.load(Ordering::Acquire) >= wanted).then_some(()));
+        };
+        std::thread::scope(|scope| {
+            for number in 0..CLIENTS {
+                scope.spawn(move || self.ask(number, &addresses[number % addresses.len()], paths, token));
+            }
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                go_on();
+                restarts(&go_on);
+            }));
+            self.done.store(true, Ordering::Release);
+            done
+        })
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let wrong = self.wrong.lock().unwrap();
+        let asked = self.asked.load(Ordering::Acquire);
+        println!("{asked} requests, {} failed", wrong.len());
+        assert_eq!(*wrong, [""; 0], "of {asked}");
+    }
+}
+
+/// A program that is started again on the same sockets.
+struct Held<'a> {
+    start: Box<dyn Fn() -> Program + 'a>,
+    running: Option<Program>,
+}
+
+impl<'a> Held<'a> {
+    fn new(start: impl Fn() -> Program + 'a) -> Self {
+        Self { running: Some(start()), start: Box::new(start) }
+    }
+
+    fn restart(&mut self) {
+        self.running.take().unwrap().stop();
+        self.running = Some((self.start)());
+    }
+}
+
+fn api(public: SocketAddr, method: &str, path: &str, body: &Value) -> Response {
+    let headers = [("Authorization", &*format!("Bearer {ADMIN_TOKEN}")), ("Content-Type", "application/json")];
+    raw_http::request(method, &format!("http://{public}{path}"), &headers, body.to_string().as_bytes())
+}
+
+/// A token of a new customer.
+fn token(public: SocketAddr, name: &str) -> String {
+    let customer = api(public, "POST", "/api/v1/customers", &json!({"name": name})).json();
+    let id = customer["data"]["id"].as_str().unwrap_or_else(|| panic!("{customer:#}")).to_owned();
+    let token = api(public, "POST", &format!("/api/v1/customers/{id}/tokens"), &json!({"name": "one"})).json();
+    token["data"]["plain_token"].as_str().unwrap_or_else(|| panic!("{token:#}")).to_owned()
+}
+
+/// Writes go on too: each is answered well, by whichever process.
+fn write(public: SocketAddr, done: &AtomicBool, written: &AtomicUsize) {
+    while !done.load(Ordering::Acquire) {
+        let answer = api(public, "POST", "/api/v1/customers", &json!({"name": "Another"}));
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        written.fetch_add(1, Ordering::AcqRel);
+        std::thread::sleep(EVERY);
+    }
 }
 
 #[test]
-fn nobody_is_refused_while_the_programs_are_restarted() {
+fn on_sockets_that_stay_open_nobody_is_refused() {
     let (database, folder) = (cargoman_testkit::postgres::database(), tempfile::tempdir().unwrap());
     let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
-    let (for_edge, for_public, for_edge_api) = (listen(), listen(), listen());
-    let [edge_address, public, edge_api] =
-        [&for_edge, &for_public, &for_edge_api].map(|listener| listener.local_addr().unwrap());
-    let (credential, log) = (credential(), folder.path().join("log"));
-    let urls = format!("edge_url = \"http://{edge_api}\"\npublic_url = \"http://{public}\"");
-    let mut of_edge = edge(folder.path(), "edge", &urls);
-    of_edge.env("CARGOMAN_CONTROL_PLANE__CREDENTIAL", credential.expose());
-    let of_control = control_plane(folder.path(), edge_address, &credential, database.url(), "");
-    let start_edge = || Program::start(&of_edge, "edge", &[&for_edge], &log);
-    let start_control = || Program::start(&of_control, "public:edge-api", &[&for_public, &for_edge_api], &log);
-    let (mut edge, mut control) = (start_edge(), start_control());
-    let api = |method: &str, path: &str, body: &Value| {
-        let headers = [("Authorization", &*format!("Bearer {ADMIN_TOKEN}")), ("Content-Type", "application/json")];
-        raw_http::request(method, &format!("http://{public}{path}"), &headers, body.to_string().as_bytes())
+    let address = |listener: &TcpListener| listener.local_addr().unwrap();
+    let apis = [(listen(), listen()), (listen(), listen())];
+    let doors = [listen(), listen(), listen()];
+    let credential = credential();
+    let urls = |of: fn(&(TcpListener, TcpListener)) -> &TcpListener| {
+        apis.iter().map(|pair| format!("\"http://{}\"", address(of(pair)))).collect::<Vec<_>>().join(", ")
     };
-    poll_until("the start", LIMIT, || {
-        (raw_http::get(&format!("http://{edge_address}/readyz"), &[]).status == 200).then_some(())
-    });
-    let customer = api("POST", "/api/v1/customers", &json!({"name": "One"})).json();
-    let id = customer["data"]["id"].as_str().unwrap().to_owned();
-    let token = api("POST", &format!("/api/v1/customers/{id}/tokens"), &json!({"name": "one"})).json();
-    let token = token["data"]["plain_token"].as_str().unwrap().to_owned();
-
-    let (done, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|number| {
-            let (token, done, asked) = (token.clone(), Arc::clone(&done), Arc::clone(&asked));
-            std::thread::spawn(move || ask(number, edge_address, &token, &done, &asked))
-        })
-        .collect();
-    let go_on = || {
-        let wanted = asked.load(Ordering::Acquire) + 100;
-        poll_until("a hundred more requests", LIMIT, || (asked.load(Ordering::Acquire) >= wanted).then_some(()));
+    let reached = format!("edge_urls = [{}]\npublic_urls = [{}]", urls(|pair| &pair.1), urls(|pair| &pair.0));
+    let run = |number: usize, what: &str, names: &'static str, command, sockets: Vec<&TcpListener>| {
+        let log = folder.path().join(format!("{what}-{number}.log"));
+        let sockets: Vec<_> = sockets.iter().map(|socket| socket.try_clone().unwrap()).collect();
+        Held::new(move || Program::start(&command, names, &sockets.iter().collect::<Vec<_>>(), &log))
     };
-    go_on();
-    for _ in 0..3 {
-        edge.stop();
-        edge = start_edge();
-        go_on();
-        control.stop();
-        control = start_control();
-        go_on();
+    let of_its_own = |name: String| -> std::path::PathBuf {
+        let path = folder.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        path
+    };
+    let mut programs = Vec::new();
+    for (number, (public, edge_api)) in apis.iter().enumerate() {
+        let own = of_its_own(format!("control-plane-{number}"));
+        let command = control_plane(&own, address(&doors[0]), &credential, database.url(), "");
+        programs.push(run(number, "control-plane", "public:edge-api", command, vec![public, edge_api]));
     }
-    done.store(true, Ordering::Release);
-    let wrong: Vec<String> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
-    assert_eq!(wrong, [""; 0], "of {}", asked.load(Ordering::Acquire));
-    assert!(asked.load(Ordering::Acquire) > 700);
-    drop((edge, control));
+    for (number, door) in doors.iter().enumerate() {
+        let mut command = edge(&of_its_own(format!("edge-{number}")), "edge", &reached);
+        command.env("CARGOMAN_CONTROL_PLANE__CREDENTIAL", credential.expose());
+        programs.push(run(number, "edge", "edge", command, vec![door]));
+    }
+    for door in &doors {
+        let url = format!("http://{}/readyz", address(door));
+        poll_until("the start", LIMIT, || (raw_http::get(&url, &[]).status == 200).then_some(()));
+    }
+    let public = address(&apis[0].0);
+    let token = token(public, "One");
+    let addresses: Vec<_> = doors.iter().map(|door| address(door).to_string()).collect();
+    let clients = Clients::default();
+    let written = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| write(public, &clients.done, &written));
+        clients.over(&addresses, &["/packages.json"], &token, |go_on| {
+            for program in &mut programs {
+                program.restart();
+                go_on();
+            }
+            // And once more in the other order.
+            for program in programs.iter_mut().rev() {
+                program.restart();
+                go_on();
+            }
+        });
+        writer.join().unwrap();
+    });
+    assert!(written.load(Ordering::Acquire) > 20, "too little was written");
+}
+
+#[test]
+fn behind_a_balancer_nobody_is_refused() {
+    let mut link = Link::start(2, 3);
+    let (token, _) = link.token(0);
+    link.warm(&token);
+    let edges: Vec<_> = link.world.edges.iter().map(|edge| edge.address().to_owned()).collect();
+    let balancer = Balancer::start(&edges);
+    let clients = Clients::default();
+    clients.over(&[balancer.address().to_owned()], &["/packages.json", P2], &token.plain, |go_on| {
+        for number in 0..3 {
+            link.world.edges[number].stop();
+            go_on();
+            link.world.edges[number].start();
+            go_on();
+        }
+        for number in 0..2 {
+            link.world.control_planes[number].stop();
+            go_on();
+            link.world.control_planes[number].start();
+            go_on();
+        }
+    });
 }

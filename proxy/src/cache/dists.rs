@@ -8,11 +8,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use cargoman_credential::Digest;
 use cargoman_edge_protocol::TenantId;
 use futures::StreamExt;
 use ring::digest::{Context, SHA256};
+use tokio::time::{Instant, timeout_at};
 
 use super::Lost;
 use crate::link::control_plane::ControlPlane;
@@ -30,6 +32,9 @@ pub(crate) enum FillError {
     /// The control plane did not give the bytes.
     #[error("the control plane gave no archive: {0}")]
     Source(String),
+    /// It gives them too slowly.
+    #[error("the control plane gives the archive too slowly; look at its storage and at the network between")]
+    Slow,
     /// It gave other bytes.
     #[error("the archive is not the one its digest names ({0})")]
     Mismatch(&'static str),
@@ -144,12 +149,14 @@ fn file_of(directory: &Path, key: &DistKey) -> PathBuf {
 async fn fill(directory: &Path, control_plane: &ControlPlane, key: DistKey, size: u64) -> Result<Stored, FillError> {
     let temporary = Temporary(unfinished(directory).join(uuid::Uuid::now_v7().simple().to_string()));
     let mut file = File::options().write(true).create_new(true).open(&temporary.0)?;
-    let mut source =
-        control_plane.dist(key.tenant, &key.sha256).await.map_err(|error| FillError::Source(error.to_string()))?;
+    let mut pace = Pace::begin(Instant::now());
+    let source = timeout_at(pace.until(), control_plane.dist(key.tenant, &key.sha256)).await;
+    let mut source = source.map_err(|_| FillError::Slow)?.map_err(|error| FillError::Source(error.to_string()))?;
     let mut sum = Context::new(&SHA256);
     let mut length = 0_u64;
-    while let Some(chunk) = source.next().await {
+    while let Some(chunk) = timeout_at(pace.until(), source.next()).await.map_err(|_| FillError::Slow)? {
         let chunk = chunk.map_err(|error| FillError::Source(error.to_string()))?;
+        pace.came(chunk.len() as u64, Instant::now());
         length += chunk.len() as u64;
         if length > size {
             return Err(FillError::Mismatch("it is longer"));
@@ -174,6 +181,35 @@ async fn fill(directory: &Path, control_plane: &ControlPlane, key: DistKey, size
     // After the name: a rename changes the inode's time of change.
     let look = look(&file)?;
     Ok(Stored { size, checked: Mutex::new(Some(look)) })
+}
+
+/// How fast an archive must come: somebody waits for it, and a storage that is held up must not hold him up.
+struct Pace {
+    until: Instant,
+    came: u64,
+}
+
+impl Pace {
+    /// In this time...
+    const WINDOW: Duration = Duration::from_millis(2_500);
+    /// ... at least so many bytes, or the rest.
+    const LEAST: u64 = 128 << 10;
+
+    fn begin(now: Instant) -> Self {
+        Self { until: now + Self::WINDOW, came: 0 }
+    }
+
+    fn came(&mut self, bytes: u64, now: Instant) {
+        self.came += bytes;
+        if self.came >= Self::LEAST {
+            *self = Self::begin(now);
+        }
+    }
+
+    /// When it counts as held up.
+    fn until(&self) -> Instant {
+        self.until
+    }
 }
 
 /// A file that goes away unless it was renamed.
@@ -238,4 +274,23 @@ fn scan(directory: &Path) -> Vec<(DistKey, u64)> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_trickles_is_held_up() {
+        let start = Instant::now();
+        let after = |windows: u32| start + Pace::WINDOW * windows;
+        let mut pace = Pace::begin(start);
+        pace.came(Pace::LEAST - 1, start);
+        assert_eq!(pace.until(), after(1));
+        pace.came(1, after(1));
+        assert_eq!(pace.until(), after(2));
+        pace.came(10 * Pace::LEAST, after(2));
+        pace.came(1, after(2));
+        assert_eq!(pace.until(), after(3), "what came before does not count for later");
+    }
 }

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{
-    Closing, Epoch, Event, FromControlPlane, FromEdge, Hello, Incarnation, Lease, PROTOCOL, Position, Welcome,
+    Closing, Epoch, Event, FromControlPlane, FromEdge, Hello, Incarnation, Lease, OLDEST_PROTOCOL, PROTOCOL, Position,
+    Welcome,
 };
 use crate::Change;
 
@@ -85,6 +86,7 @@ impl EdgeLink {
         self.asked.clear();
         FromEdge::Hello(Hello {
             protocol: PROTOCOL,
+            oldest: OLDEST_PROTOCOL,
             name: self.identity.name.clone(),
             state: self.identity.state,
             incarnation: self.identity.incarnation,
@@ -130,6 +132,9 @@ impl EdgeLink {
     }
 
     fn welcome(&mut self, welcome: &Welcome) -> Vec<Effect> {
+        if !(OLDEST_PROTOCOL..=PROTOCOL).contains(&welcome.protocol) {
+            return vec![Effect::Close(None)];
+        }
         let mut effects = Vec::new();
         if welcome.resync || Some(welcome.start) != self.position {
             effects.push(Effect::DropAll);
@@ -281,6 +286,10 @@ mod tests {
         for text in ["", "{", "[]", r#"{"kind":"lease"}"#, r#"{"kind":"weather"}"#, &welcome(START, true)] {
             assert_eq!(welcomed().receive(text), [Effect::Close(None)], "{text}");
         }
+        let other = welcome(START, true).replace("\"protocol\":1", "\"protocol\":99");
+        let mut new = link(None);
+        new.open(None);
+        assert_eq!((new.receive(&other), new.position()), (vec![Effect::Close(None)], None), "it was not offered that");
         let mut resuming = link(Some(START));
         resuming.open(None);
         let elsewhere = Position { seq: 4, ..START };

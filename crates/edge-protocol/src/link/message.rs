@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::MOST_FRAME;
+use super::{MOST_FRAME, OLDEST_PROTOCOL};
 use crate::{Change, TenantId};
 
 /// Number of an event: without gaps, in the order of commits.
@@ -52,8 +52,11 @@ pub enum FromEdge {
 /// Who an edge is and what it knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// [`super::PROTOCOL`].
+    /// [`super::PROTOCOL`] of the edge.
     pub protocol: u32,
+    /// [`super::OLDEST_PROTOCOL`] of the edge.
+    #[serde(default = "oldest")]
+    pub oldest: u32,
     /// What people call it.
     pub name: String,
     /// Of its state folder: two processes with the same one never run side by side.
@@ -69,6 +72,10 @@ pub struct Hello {
     /// The epoch of its log of revoked tokens; none when the log is empty.
     #[serde(default)]
     pub revoked_epoch: Option<Epoch>,
+}
+
+const fn oldest() -> u32 {
+    OLDEST_PROTOCOL
 }
 
 /// A part of an edge's log of revoked tokens.
@@ -107,7 +114,7 @@ pub enum FromControlPlane {
 /// The answer to [`Hello`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// [`super::PROTOCOL`] of the control plane.
+    /// What both speak from here on: the newest that both know.
     pub protocol: u32,
     /// Where events go on from: the edge's own position, or, when it must drop all it knows, another one.
     pub start: Position,

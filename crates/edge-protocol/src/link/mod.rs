@@ -20,6 +20,9 @@ pub const LINK_PATH: &str = "/edge/v1/link";
 /// The version of the protocol that this release speaks. Raised only for what fields with defaults cannot say.
 pub const PROTOCOL: u32 = 1;
 
+/// The oldest version that this release still speaks: that of the release before, at least.
+pub const OLDEST_PROTOCOL: u32 = 1;
+
 /// The largest frame that either side takes, in bytes.
 pub const MOST_FRAME: usize = 1 << 20;
 

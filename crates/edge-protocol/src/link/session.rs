@@ -4,7 +4,10 @@
 use cargoman_credential::Digest;
 use uuid::Uuid;
 
-use super::{Closing, Event, FromControlPlane, FromEdge, Hello, Lease, MOST_EVENTS, PROTOCOL, Position, Seq, Welcome};
+use super::{
+    Closing, Event, FromControlPlane, FromEdge, Hello, Lease, MOST_EVENTS, OLDEST_PROTOCOL, PROTOCOL, Position, Seq,
+    Welcome,
+};
 use crate::TenantId;
 
 /// How an edge is taken in.
@@ -38,6 +41,12 @@ pub fn admission(position: Option<Position>, head: Position, found: Option<Uuid>
         Some(_) => Admission::Restored,
         None => Admission::Resync,
     }
+}
+
+/// The newest version that the edge and this release both speak.
+fn common_protocol(hello: &Hello) -> Option<u32> {
+    let newest = hello.protocol.min(PROTOCOL);
+    (newest >= hello.oldest.max(OLDEST_PROTOCOL)).then_some(newest)
 }
 
 /// What an edge's message asks of the instance.
@@ -74,7 +83,7 @@ impl Session {
         let message = FromEdge::read(text).map_err(|_| Closing::Fault)?;
         let Some(message) = message else { return Ok(None) };
         let demand = match (message, self.sent) {
-            (FromEdge::Hello(hello), None) if hello.protocol <= PROTOCOL => Demand::Admit(hello),
+            (FromEdge::Hello(hello), None) if common_protocol(&hello).is_some() => Demand::Admit(hello),
             (FromEdge::Hello(_), _) | (_, None) => return Err(Closing::Fault),
             (FromEdge::Ack { seq }, Some(sent)) if seq <= sent.seq => {
                 self.acked = self.acked.max(seq);
@@ -98,7 +107,8 @@ impl Session {
         self.acked = resumed.map_or(0, |position| position.seq);
         // Of the same epoch it may still be of another history: a restored database is not always noticed as such.
         self.handing_over = hello.revoked_epoch.is_some_and(|epoch| epoch != head.epoch || resumed.is_none());
-        Welcome { protocol: PROTOCOL, start, resync: resumed.is_none(), hand_over: self.handing_over }
+        let protocol = common_protocol(hello).unwrap_or(PROTOCOL);
+        Welcome { protocol, start, resync: resumed.is_none(), hand_over: self.handing_over }
     }
 
     /// The edge's revoked tokens are noted.
@@ -185,6 +195,7 @@ mod tests {
     fn hello(position: Option<Position>) -> Hello {
         Hello {
             protocol: PROTOCOL,
+            oldest: OLDEST_PROTOCOL,
             name: "e".to_owned(),
             state: Uuid::nil(),
             incarnation: Uuid::nil(),
@@ -220,6 +231,27 @@ mod tests {
         assert_eq!(session.send(1, &events(8, 9)), Err(Closing::Again));
         assert_eq!(session.receive(r#"{"kind":"ack","seq":7}"#), Err(Closing::Fault), "more than was sent");
         assert_eq!(session.receive(r#"{"kind":"ack","seq":6}"#), Ok(Some(Demand::Acked(6))));
+    }
+
+    #[test]
+    fn the_newest_protocol_that_both_speak() {
+        for (newest, oldest, common) in [
+            (PROTOCOL, OLDEST_PROTOCOL, Some(PROTOCOL)),
+            (PROTOCOL + 1, PROTOCOL, Some(PROTOCOL)),
+            (PROTOCOL + 2, PROTOCOL + 1, None),
+            (OLDEST_PROTOCOL - 1, 0, None),
+        ] {
+            let hello = Hello { protocol: newest, oldest, ..hello(None) };
+            let said = FromEdge::Hello(hello.clone()).write();
+            match common {
+                None => assert_eq!(Session::default().receive(&said), Err(Closing::Fault), "{newest} {oldest}"),
+                Some(common) => {
+                    assert_eq!(Session::default().receive(&said), Ok(Some(Demand::Admit(hello.clone()))));
+                    let welcome = Session::default().admit(&hello, Admission::Resync, position(1, 5, 5));
+                    assert_eq!(welcome.protocol, common, "{newest} {oldest}");
+                }
+            }
+        }
     }
 
     #[test]

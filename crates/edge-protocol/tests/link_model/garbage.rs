@@ -31,7 +31,7 @@ fn event(random: &mut Random, seq: i64) -> Event {
 fn from_control_plane(random: &mut Random) -> FromControlPlane {
     match random.below(6) {
         0 | 1 => FromControlPlane::Welcome(Welcome {
-            protocol: u32::MAX,
+            protocol: *random.pick(&[0, 1, 1, 1, 2, u32::MAX]),
             start: position(random),
             resync: random.below(2) == 0,
             hand_over: random.below(2) == 0,
@@ -65,6 +65,7 @@ fn from_edge(random: &mut Random) -> FromEdge {
 fn hello(random: &mut Random) -> Hello {
     Hello {
         protocol: u32::try_from(random.below(3)).expect("small"),
+        oldest: u32::try_from(random.below(3)).expect("small"),
         name: "\u{202e}\0e".to_owned(),
         state: Uuid::nil(),
         incarnation: Uuid::max(),

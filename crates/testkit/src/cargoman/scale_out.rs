@@ -36,6 +36,10 @@ pub struct ScaleOut {
     pub links: Vec<Vec<LinkProxy>>,
     /// Their database.
     pub database: Database,
+    /// What edges show to control planes.
+    pub credential: Secret,
+    /// Host and port of each control plane's edge API.
+    pub edge_apis: Vec<String>,
     folder: TempDir,
 }
 
@@ -70,11 +74,18 @@ impl ScaleOut {
         let database = Database::start(&folder.path().join("postgres"));
         let credential = Secret::generate(Kind::Edge, &ring::rand::SystemRandom::new()).expect("random bytes");
         let ports: Vec<_> = (0..control_planes).map(|_| (free(), free())).collect();
-        let (edge_nodes, links) = (Vec::new(), Vec::new());
-        let mut world = Self { edges: edge_nodes, control_planes: Vec::new(), links, database, folder };
+        let mut world = Self {
+            edges: Vec::new(),
+            control_planes: Vec::new(),
+            links: Vec::new(),
+            database,
+            credential,
+            edge_apis: ports.iter().map(|(_, edge_api)| format!("127.0.0.1:{edge_api}")).collect(),
+            folder,
+        };
         let edge_ports: Vec<_> = (0..edges).map(|_| free()).collect();
         for (number, (public, edge_api)) in ports.iter().enumerate() {
-            world.add_control_plane(number, *public, *edge_api, edge_ports.first().copied().unwrap_or(1), &credential);
+            world.add_control_plane(number, *public, *edge_api, edge_ports.first().copied().unwrap_or(1));
         }
         for (number, port) in edge_ports.iter().enumerate() {
             let links = ports.iter().map(|(_, edge_api)| LinkProxy::start(&format!("127.0.0.1:{edge_api}")));
@@ -84,17 +95,17 @@ impl ScaleOut {
             };
             let reached: Vec<_> = ports.iter().enumerate().map(reached).collect();
             world.links.push(links);
-            world.add_edge(number, *port, &reached, &credential);
+            world.add_edge(number, *port, &reached);
         }
         world
     }
 
-    fn add_control_plane(&mut self, number: usize, public: u16, edge_api: u16, edge: u16, credential: &Secret) {
+    fn add_control_plane(&mut self, number: usize, public: u16, edge_api: u16, edge: u16) {
         let root = self.folder.path();
         let toml = format!(
             "[server]\nlisten = \"127.0.0.1:{public}\"\nedge_listen = \"127.0.0.1:{edge_api}\"\n\
              public_url = \"http://127.0.0.1:{edge}\"\n[storage]\nroot = {:?}\n[git]\nroot = {:?}\nallow_local = true\n",
-            root.join("storage"),
+            self.storage(),
             root.join(format!("git-{number}")),
         );
         let config = self.write(&format!("control-plane-{number}.toml"), &toml);
@@ -103,13 +114,13 @@ impl ScaleOut {
         node.environment = vec![
             ("DATABASE_URL".to_owned(), self.database.url().to_owned()),
             ("ADMIN_TOKEN".to_owned(), ADMIN_TOKEN.to_owned()),
-            ("CARGOMAN_EDGE_CREDENTIAL".to_owned(), credential.expose().to_owned()),
+            ("CARGOMAN_EDGE_CREDENTIAL".to_owned(), self.credential.expose().to_owned()),
         ];
         node.start();
         self.control_planes.push(node);
     }
 
-    fn add_edge(&mut self, number: usize, port: u16, control_planes: &[(u16, u16)], credential: &Secret) {
+    fn add_edge(&mut self, number: usize, port: u16, control_planes: &[(u16, u16)]) {
         let root = self.folder.path();
         // Each prefers another one.
         let urls = |of: fn(&(u16, u16)) -> u16| {
@@ -128,7 +139,7 @@ impl ScaleOut {
         let config = self.write(&format!("edge-{number}.toml"), &toml);
         let mut node = self.node(format!("edge-{number}"), port, binary().with_file_name("cargoman-edge"));
         node.arguments = vec!["--config".to_owned(), config];
-        node.environment = vec![("CARGOMAN_CONTROL_PLANE__CREDENTIAL".to_owned(), credential.expose().to_owned())];
+        node.environment = vec![("CARGOMAN_CONTROL_PLANE__CREDENTIAL".to_owned(), self.credential.expose().to_owned())];
         node.start();
         self.edges.push(node);
     }
@@ -149,6 +160,11 @@ impl ScaleOut {
             environment: Vec::new(),
             program: None,
         }
+    }
+
+    /// Where the control planes keep dists.
+    pub fn storage(&self) -> PathBuf {
+        self.folder.path().join("storage")
     }
 
     /// Calls the REST API of a control plane as root; gives the status and the JSON.

@@ -1,4 +1,4 @@
-//! Frames of a WebSocket as bytes: found, shortened, made. Nothing here unmasks them.
+//! Frames of a WebSocket as bytes: found, read, shortened, made.
 
 /// A frame as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,17 @@ impl Frame {
         self.0.first().is_some_and(|first| first & 0x08 == 0)
     }
 
+    /// What a whole text message says; none of other frames.
+    pub(super) fn read(&self) -> Option<String> {
+        if self.0.first() != Some(&0x81) {
+            return None;
+        }
+        let head = head(&self.0)?;
+        let mask = head.mask.unwrap_or_default();
+        let bytes = self.0[head.payload..].iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
+        String::from_utf8(bytes.collect()).ok()
+    }
+
     /// The same with half of its payload: well-formed as a frame, nonsense as a message.
     pub(super) fn halved(&self) -> Self {
         let Some(head) = head(&self.0) else { return self.clone() };
@@ -86,9 +97,11 @@ mod tests {
                 for part in 0..frame.0.len().min(20) {
                     assert_eq!(Frame::take(&mut frame.0[..part].to_vec()), None, "{length} {masked} {part}");
                 }
+                assert_eq!(frame.read(), Some("x".repeat(length)));
                 assert_eq!(frame.halved(), Frame::text(&"x".repeat(length / 2), masked));
             }
         }
+        assert_eq!(Frame::made(0x81, Some([1, 2, 3, 4]), &[b'a' ^ 1, b'b' ^ 2]).read().as_deref(), Some("ab"));
         assert!(Frame::text("", false).is_message() && !Frame(vec![0x89, 0]).is_message());
     }
 }

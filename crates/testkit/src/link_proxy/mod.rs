@@ -37,6 +37,9 @@ pub enum Fault {
     After(String),
 }
 
+/// What messages arrive instead of one.
+pub type Translation = fn(Direction, &str) -> Vec<String>;
+
 /// The proxy; dropped, it takes no more connections and breaks those it has.
 #[derive(Debug)]
 pub struct LinkProxy {
@@ -57,6 +60,7 @@ struct State {
     to_edge: Way,
     to_control_plane: Way,
     refuses: bool,
+    translation: Option<Translation>,
     closing: bool,
     open: Vec<TcpStream>,
 }
@@ -134,6 +138,11 @@ impl LinkProxy {
         self.shared.state().refuses = refuses;
     }
 
+    /// Every message of streams arrives like this from now on, as if the other side were of another release.
+    pub fn translate(&self, translation: Translation) {
+        self.shared.state().translation = Some(translation);
+    }
+
     /// Breaks every connection there is.
     pub fn break_all(&self) {
         for stream in self.shared.state().open.drain(..) {
@@ -183,6 +192,10 @@ impl Shared {
     /// How long things take this way.
     fn delay(&self, direction: Direction) -> Duration {
         self.state().way(direction).delay
+    }
+
+    fn translation(&self) -> Option<Translation> {
+        self.state().translation
     }
 
     fn next_fault(&self, direction: Direction) -> Fault {

@@ -105,7 +105,15 @@ impl Pump {
             return self.send(&bytes);
         }
         while let Some(frame) = Frame::take(&mut self.buffer) {
-            self.carry_frame(frame)?;
+            match (self.shared.translation(), frame.read()) {
+                (Some(translate), Some(text)) => {
+                    let masked = self.direction == Direction::ToControlPlane;
+                    for text in translate(self.direction, &text) {
+                        self.carry_frame(Frame::text(&text, masked))?;
+                    }
+                }
+                _ => self.carry_frame(frame)?,
+            }
         }
         Ok(())
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use cargoman_testkit::deadline::poll_until;
 
-use crate::process;
-use crate::world::{Scenario, World};
+use super::process;
+use super::world::{Scenario, World};
 
 pub(crate) struct Nginx {
     child: Child,

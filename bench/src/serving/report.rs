@@ -7,9 +7,9 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::load::Measured;
+use super::load::Measured;
+use super::sync::Sync;
 use crate::machine;
-use crate::sync::Sync;
 
 /// One scenario, both servers.
 #[derive(Debug, Serialize)]
@@ -54,12 +54,11 @@ fn medians(rounds: &[Measured]) -> Value {
 }
 
 pub(crate) fn write(folder: &Path, rows: &[Row], syncs: &[Sync], rounds: usize) -> Result<()> {
-    std::fs::create_dir_all(folder)?;
     let machine = machine::describe();
     let whole = json!({"machine": machine, "rounds": rounds, "requests": rows, "syncs": syncs});
-    std::fs::write(folder.join("latest.json"), format!("{whole:#}\n"))?;
+    std::fs::write(folder.join("serving.json"), format!("{whole:#}\n"))?;
     let table = table(&machine, rows, &serde_json::to_value(syncs)?, rounds)?;
-    std::fs::write(folder.join("latest.md"), &table)?;
+    std::fs::write(folder.join("serving.md"), &table)?;
     print!("{table}");
     Ok(())
 }
@@ -69,12 +68,8 @@ fn table(machine: &Value, rows: &[Row], syncs: &Value, rounds: usize) -> Result<
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     writeln!(
         out,
-        "Commit {}{}, {}, {} × {}. Medians of {rounds} rounds in turns, 16 connections, HTTP/1.1 keep-alive.\n",
-        text(&machine["commit"]).get(..12).unwrap_or_default(),
-        if machine["uncommitted_changes"] == true { " with uncommitted changes" } else { "" },
-        text(&machine["date"]),
-        machine["processors"],
-        text(&machine["processor"])
+        "{}. Medians of {rounds} rounds in turns, 16 connections, HTTP/1.1 keep-alive.\n",
+        machine::line(machine)
     )?;
     writeln!(out, "| request | edge CPU µs | nginx CPU µs | ratio | edge p50/p99 µs | nginx p50/p99 µs |")?;
     writeln!(out, "|---|---|---|---|---|---|")?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process;
-use crate::world::Scenario;
+use super::process;
+use super::world::Scenario;
 
 /// A server and the processes whose time counts.
 pub(crate) struct Target {

@@ -9,7 +9,7 @@ use cargoman_testkit::git::{Repository, Shape};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::world::World;
+use super::world::World;
 
 /// One repository.
 #[derive(Debug, Serialize)]
