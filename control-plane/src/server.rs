@@ -252,7 +252,7 @@ async fn work(
     let uses = state.token_uses.run(state.database.system(), stop.clone());
     let to_listen = access.listen.as_ref().unwrap_or(&access.database);
     let link = link.run(state.database.system(), to_listen, stop);
-    let _feeling = pulse.feel(&access.database).map_err(StartError::Thread)?;
+    let _feeling = pulse.feel(&access.database, state.database.heard()).map_err(StartError::Thread)?;
     futures::future::join3(jobs, uses, link).await;
     Ok(())
 }

@@ -152,6 +152,13 @@ fn outages() {
     link.world.database.resume();
     works(&link, "PostgreSQL goes on");
     link.warm(&token);
+    // PostgreSQL takes no connections.
+    link.world.database.refuse();
+    goes_on(&link, "PostgreSQL refuses");
+    assert_eq!(link.world.api(0, "GET", "/api/v1/customers", None).0, 503);
+    link.world.database.accept();
+    works(&link, "PostgreSQL takes connections again");
+    link.warm(&token);
     // PostgreSQL killed, and away.
     link.world.database.kill9();
     goes_on(&link, "PostgreSQL killed");

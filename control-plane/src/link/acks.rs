@@ -16,6 +16,9 @@ use crate::store::System;
 /// After a failure it waits so long.
 const RECOVERY: Duration = Duration::from_millis(200);
 
+/// So many edges of other instances are remembered; those that are gone would stay for ever.
+const MOST_ELSEWHERE: usize = 10_000;
+
 /// How far one edge is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ack {
@@ -32,6 +35,8 @@ struct Known {
     acks: HashMap<Incarnation, Ack>,
     /// Not written down yet.
     waiting: HashMap<Incarnation, Ack>,
+    /// Of edges on other instances, as these told it.
+    elsewhere: HashMap<Incarnation, Position>,
 }
 
 /// How far everybody is.
@@ -69,17 +74,33 @@ impl Acks {
         self.known().acks.get(&incarnation).copied()
     }
 
-    /// An edge on another instance has applied something.
-    pub(super) fn note_elsewhere(&self) {
-        self.elsewhere.send_modify(|count| *count += 1);
+    /// Edges on another instance have applied something: this, or what must be looked up.
+    pub(super) fn note_elsewhere(&self, acks: Option<Vec<(Incarnation, Position)>>) {
+        let Some(acks) = acks else {
+            self.elsewhere.send_modify(|count| *count += 1);
+            return;
+        };
+        let mut known = self.known();
+        if known.elsewhere.len() > MOST_ELSEWHERE {
+            // All of it is in the database too.
+            known.elsewhere.clear();
+        }
+        known.elsewhere.extend(acks);
+        drop(known);
+        self.here.send_modify(|count| *count += 1);
     }
 
-    /// Tells of what is applied on this instance.
+    /// How far an edge on another instance said that it is. Whether that is of the same history must be looked at.
+    pub(super) fn elsewhere(&self, incarnation: Incarnation) -> Option<Position> {
+        self.known().elsewhere.get(&incarnation).copied()
+    }
+
+    /// Tells of what is known to be applied.
     pub(super) fn watch_here(&self) -> watch::Receiver<u64> {
         self.here.subscribe()
     }
 
-    /// Tells of what is applied on others.
+    /// Tells when what is applied on others must be looked up.
     pub(super) fn watch_elsewhere(&self) -> watch::Receiver<u64> {
         self.elsewhere.subscribe()
     }

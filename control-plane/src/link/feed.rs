@@ -16,6 +16,8 @@ use crate::store::{StoreError, System};
 
 /// Without any news it looks so often.
 const EVERY: Duration = Duration::from_secs(1);
+/// A writer numbers what it wrote within this; when all do so at once, each only waits for the others.
+const WRITER: Duration = Duration::from_millis(10);
 /// Events that are read at once.
 const PAGE: i64 = 1_000;
 
@@ -26,6 +28,15 @@ pub(super) struct Tip {
     pub(super) generation: u64,
     /// The last event.
     pub(super) position: Position,
+}
+
+/// Why it is looked.
+#[derive(Debug, Clone, Copy)]
+enum News {
+    /// Something may have been written.
+    Any,
+    /// Somebody has read a head.
+    Hint,
 }
 
 /// What a stream that was told everything up to some event is told next.
@@ -45,6 +56,8 @@ pub(super) struct Feed {
     history: Mutex<History>,
     tip: watch::Sender<Option<Tip>>,
     kick: Notify,
+    soon: Notify,
+    hinted: Notify,
     /// A head that somebody has read already, so that it need not be read again.
     hint: Mutex<Option<Position>>,
 }
@@ -55,6 +68,8 @@ impl Feed {
             history: Mutex::new(History::new()),
             tip: watch::Sender::new(None),
             kick: Notify::new(),
+            soon: Notify::new(),
+            hinted: Notify::new(),
             hint: Mutex::new(None),
         }
     }
@@ -66,6 +81,24 @@ impl Feed {
     /// Something may have been written.
     pub(super) fn look(&self) {
         self.kick.notify_one();
+    }
+
+    /// Something was written. Whoever wrote it numbers it at once and tells all up to where; this is for when he died.
+    pub(super) fn look_soon(&self) {
+        self.soon.notify_one();
+    }
+
+    /// Everything up to `head` was numbered.
+    pub(super) fn look_at(&self, head: Position) {
+        if self.judge(head) == Judgement::Known {
+            return;
+        }
+        let mut hint = self.hint.lock().unwrap_or_else(PoisonError::into_inner);
+        if hint.is_none_or(|hint| (hint.epoch, hint.seq) < (head.epoch, head.seq)) {
+            *hint = Some(head);
+        }
+        drop(hint);
+        self.hinted.notify_one();
     }
 
     /// The last event that is known.
@@ -81,14 +114,7 @@ impl Feed {
     /// Waits until `head`, read from the database, is known here; in which history. None when it is not in time, or never will be.
     pub(super) async fn reach(&self, head: Position, patience: Duration) -> Option<u64> {
         let mut tips = self.watch();
-        if self.history().judge(head) != Judgement::Known {
-            let mut hint = self.hint.lock().unwrap_or_else(PoisonError::into_inner);
-            if hint.is_none_or(|hint| (hint.epoch, hint.seq) < (head.epoch, head.seq)) {
-                *hint = Some(head);
-            }
-            drop(hint);
-            self.look();
-        }
+        self.look_at(head);
         let known = async {
             loop {
                 {
@@ -130,8 +156,15 @@ impl Feed {
     /// Reads until the stop.
     pub(super) async fn run(&self, system: &System, mut stop: watch::Receiver<bool>) {
         let mut failing = false;
+        let mut news = News::Any;
         loop {
-            let failure = match timeout(PATIENCE, self.read(system)).await {
+            let read = async {
+                match news {
+                    News::Any => self.read(system).await,
+                    News::Hint => self.read_hint(system).await,
+                }
+            };
+            let failure = match timeout(PATIENCE, read).await {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(error.to_string()),
                 Err(_) => Some("the database does not answer in time".to_owned()),
@@ -145,22 +178,34 @@ impl Feed {
                 _ => {}
             }
             failing = failure.is_some();
-            tokio::select! {
-                () = self.kick.notified() => {}
-                () = tokio::time::sleep(EVERY) => {}
+            news = tokio::select! {
+                () = self.hinted.notified() => News::Hint,
+                () = self.kick.notified() => News::Any,
+                () = self.written() => News::Any,
+                () = tokio::time::sleep(EVERY) => News::Any,
                 _ = stop.wait_for(|stop| *stop) => return,
             }
         }
     }
 
-    async fn read(&self, system: &System) -> Result<(), StoreError> {
+    /// Waits until something was written, and a moment longer for whoever wrote it to number it and say so.
+    async fn written(&self) {
+        self.soon.notified().await;
+        tokio::time::sleep(WRITER).await;
+    }
+
+    /// Reads up to a head that somebody else has read. It may be old: it proves nothing but that there is more.
+    async fn read_hint(&self, system: &System) -> Result<(), StoreError> {
         let hint = self.hint.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // A hint may be old: alone it proves nothing but that there is more.
-        if let Some(hint) = hint
-            && let Judgement::Ahead(last) = self.judge(hint)
-        {
-            return self.catch_up(system, last, hint).await;
+        let Some(hint) = hint else { return Ok(()) };
+        match self.judge(hint) {
+            Judgement::Known => Ok(()),
+            Judgement::Ahead(last) => self.catch_up(system, last, hint).await,
+            Judgement::Anew | Judgement::Other => self.read(system).await,
         }
+    }
+
+    async fn read(&self, system: &System) -> Result<(), StoreError> {
         let head = system.number_outbox().await?;
         match self.judge(head) {
             // What was known came out of this database before: it cannot have had less since, unless it was set back.

@@ -40,14 +40,15 @@ async fn listen(link: &Link, options: &PgConnectOptions, failing: &mut bool) -> 
     link.feed.look();
     loop {
         match notices.next().await? {
-            Notice::Written => link.feed.look(),
-            Notice::Acked(by) if by == link.id => {}
-            Notice::Acked(_) => link.acks.note_elsewhere(),
+            Notice::Written => link.feed.look_soon(),
+            Notice::Numbered(head) => link.feed.look_at(head),
+            Notice::Acked(by, _) if by == link.id => {}
+            Notice::Acked(_, acks) => link.acks.note_elsewhere(acks),
             Notice::Fenced(edge) => link.streams.close_edge(EdgeId(edge), Closing::Fenced),
             // The connection was lost and made again.
             Notice::Missed => {
                 link.feed.look();
-                link.acks.note_elsewhere();
+                link.acks.note_elsewhere(None);
             }
         }
     }

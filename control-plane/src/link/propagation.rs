@@ -118,12 +118,18 @@ impl Link {
         propagation::pending(change.seq, &members, since_commit, known.members.now)
     }
 
-    /// The member with what it said to this instance, which may not be written down yet.
+    /// The member with what it said to this instance or another one, which may have been written down since it was read.
     fn heard_here(&self, member: &Member, generation: Option<u64>) -> Member {
         let mut member = member.clone();
         let ack = self.acks.of(member.incarnation).filter(|ack| Some(ack.generation) == generation);
         if let Some(ack) = ack.filter(|ack| (ack.epoch, ack.seq) > (member.epoch, member.acked)) {
             (member.epoch, member.acked) = (ack.epoch, ack.seq);
+        }
+        let told = self.acks.elsewhere(member.incarnation).zip(generation);
+        // The event's id tells that it is of this very history.
+        let told = told.filter(|(told, generation)| self.feed.event_at(*generation, told.seq) == Some(told.event));
+        if let Some((told, _)) = told.filter(|(told, _)| (told.epoch, told.seq) > (member.epoch, member.acked)) {
+            (member.epoch, member.acked) = (told.epoch, told.seq);
         }
         member
     }

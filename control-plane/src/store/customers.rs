@@ -124,12 +124,24 @@ pub async fn find(transaction: &mut TenantTransaction, id: CustomerId) -> Result
 /// # Errors
 /// When the database refuses.
 pub async fn lock(transaction: &mut TenantTransaction, id: CustomerId) -> Result<Option<Customer>, StoreError> {
-    let tenant = transaction.tenant().0;
     // What is read afterwards is as of the lock, not as of the time before waiting for it.
-    sqlx::query!("select id from customer where tenant_id = $1 and id = $2 for update", tenant, id.0)
-        .fetch_optional(transaction.connection())
-        .await?;
-    find(transaction, id).await
+    match lock_alone(transaction, id).await? {
+        true => find(transaction, id).await,
+        false => Ok(None),
+    }
+}
+
+/// The same without reading anything; false when there is no such customer.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn lock_alone(transaction: &mut TenantTransaction, id: CustomerId) -> Result<bool, StoreError> {
+    let tenant = transaction.tenant().0;
+    let locked =
+        sqlx::query_scalar!("select id from customer where tenant_id = $1 and id = $2 for update", tenant, id.0)
+            .fetch_optional(transaction.connection())
+            .await?;
+    Ok(locked.is_some())
 }
 
 /// The customer with that id in the vendor's shop.

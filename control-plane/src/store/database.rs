@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Executor};
+use sqlx::{ConnectOptions, Connection, Executor};
 
-use crate::store::StoreError;
+use crate::store::{Heard, StoreError};
 
 /// The way to the database for everything that belongs to one tenant.
 #[derive(Debug, Clone)]
 pub struct Database {
     pub(super) app: PgPool,
     system: System,
+    heard: Heard,
 }
 
 /// The way to the database across tenants. Never given to a handler of a tenant's resources.
@@ -23,6 +24,9 @@ pub struct System {
 /// How long a caller waits for a connection: the API answers 503 within a second of the database's going away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(900);
 
+/// A connection that was used within this needs no test.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// How long closing the connections may take.
 const CLOSE: Duration = Duration::from_secs(2);
 
@@ -32,9 +36,16 @@ impl Database {
     /// # Errors
     /// When it cannot be reached, or a role may bypass row level security.
     pub async fn connect(options: &PgConnectOptions, connections: u32) -> Result<Self, StoreError> {
-        let app = pool(options, "cargoman_app", connections).await?;
-        let system = System { pool: pool(options, "cargoman_system", connections).await? };
-        Ok(Self { app, system })
+        let heard = Heard::new();
+        let app = pool(options, "cargoman_app", connections, &heard).await?;
+        let system = System { pool: pool(options, "cargoman_system", connections, &heard).await? };
+        Ok(Self { app, system, heard })
+    }
+
+    /// When it last answered.
+    #[must_use]
+    pub fn heard(&self) -> Heard {
+        self.heard.clone()
     }
 
     /// The way across tenants.
@@ -61,11 +72,29 @@ impl Database {
     }
 }
 
-async fn pool(options: &PgConnectOptions, role: &'static str, connections: u32) -> Result<PgPool, StoreError> {
+async fn pool(
+    options: &PgConnectOptions,
+    role: &'static str,
+    connections: u32,
+    heard: &Heard,
+) -> Result<PgPool, StoreError> {
+    let heard = heard.clone();
     let options = options.clone().application_name(role).disable_statement_logging();
     let pool = PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A connection that was used a moment ago is there: asking it first would double the way of every short question.
+        .test_before_acquire(false)
+        .before_acquire(move |connection, used| {
+            // It was tested when it was given back.
+            heard.note(used.idle_for);
+            Box::pin(async move {
+                if used.idle_for > FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 let become_role = match role {

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::domain::id::EdgeId;
+use crate::store::notices::write_acks;
 use crate::store::{StoreError, System};
 
 /// An edge that may be answering.
@@ -179,7 +180,7 @@ impl System {
             &epochs,
             &seqs,
             &events,
-            control_plane.to_string()
+            write_acks(control_plane, acks)
         )
         .fetch_optional(&self.pool)
         .await?;

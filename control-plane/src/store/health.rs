@@ -1,21 +1,26 @@
 //! Whether the database answers. A statement on a server that hangs waits without end, so a connection of its own is asked
 //! again and again, and whoever serves requests looks here. Decides when the database counts as lost, and nothing else.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 /// How often it is asked.
 const EVERY: Duration = Duration::from_millis(250);
 /// After so long without an answer it is lost: every request is to be answered within a second.
 const LOST: Duration = Duration::from_millis(850);
-/// The least time for one try: a program that was not given the processor must not take the server for dead.
+/// The least time between two judgements.
 const LEAST: Duration = Duration::from_millis(100);
 /// A timer may be late by so much and still count as punctual.
 const PUNCTUAL: Duration = Duration::from_millis(20);
+/// A question without an answer is given up after this, and asked on a new connection.
+const LONGEST: Duration = Duration::from_secs(3);
 /// The pause after a try that failed.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -26,6 +31,30 @@ pub struct Health(watch::Receiver<bool>);
 /// The other end of [`Health`].
 #[derive(Debug)]
 pub struct Pulse(watch::Sender<bool>);
+
+/// When anybody last had an answer of the database: where many ask, one who is kept waiting proves nothing. On a machine without
+/// time to spare one server process may wait for seconds while the others answer.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    beginning: Instant,
+    milliseconds: Arc<AtomicU64>,
+}
+
+impl Heard {
+    pub(super) fn new() -> Self {
+        Self { beginning: Instant::now(), milliseconds: Arc::default() }
+    }
+
+    /// There was an answer so long ago.
+    pub(super) fn note(&self, ago: Duration) {
+        let at = self.beginning.elapsed().saturating_sub(ago);
+        self.milliseconds.fetch_max(u64::try_from(at.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn last(&self) -> Instant {
+        self.beginning + Duration::from_millis(self.milliseconds.load(Ordering::Relaxed))
+    }
+}
 
 /// The database is asked as long as this is kept.
 #[derive(Debug)]
@@ -61,14 +90,14 @@ impl Pulse {
     /// # Errors
     ///
     /// The system gives no thread.
-    pub fn feel(self, options: &PgConnectOptions) -> std::io::Result<Feeling> {
+    pub fn feel(self, options: &PgConnectOptions, heard: Heard) -> std::io::Result<Feeling> {
         let options = options.clone().application_name("cargoman_health").disable_statement_logging();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (feeling, over) = oneshot::channel();
         std::thread::Builder::new().name("database-health".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    never = self.ask_on(&options) => match never {},
+                    never = self.ask_on(&options, &heard) => match never {},
                     // An error: it was dropped.
                     _ = over => {}
                 }
@@ -77,31 +106,54 @@ impl Pulse {
         Ok(Feeling(feeling))
     }
 
-    async fn ask_on(&self, options: &PgConnectOptions) -> std::convert::Infallible {
+    async fn ask_on(&self, options: &PgConnectOptions, heard: &Heard) -> std::convert::Infallible {
         let (mut open, mut silence) = (None, Silence::since(Instant::now()));
         loop {
-            let lost = !*self.0.borrow();
-            let left = if lost { LOST } else { silence.left(Instant::now()).max(LEAST) };
-            let asked = Instant::now();
-            let answer = timeout(left, ask(open.take(), options)).await;
-            let pause = match answer {
-                Ok(Ok(connection)) => {
-                    open = Some(connection);
+            open = self.one_answer(ask(open.take(), options), &mut silence, heard).await;
+            let pause = match open {
+                Some(_) => {
                     silence = Silence::since(Instant::now());
                     self.say(true);
                     EVERY
                 }
-                Ok(Err(_)) | Err(_) => {
-                    silence.excuse(left, asked.elapsed());
-                    if silence.left(Instant::now()).is_zero() {
-                        self.say(false);
-                    }
+                None => {
+                    self.judge(&mut silence, heard);
                     PAUSE
                 }
             };
             let slept = Instant::now();
             sleep(pause).await;
             silence.excuse(pause, slept.elapsed());
+        }
+    }
+
+    /// Waits for an answer, and judges the silence meanwhile.
+    async fn one_answer(
+        &self,
+        asking: impl Future<Output = sqlx::Result<PgConnection>>,
+        silence: &mut Silence,
+        heard: &Heard,
+    ) -> Option<PgConnection> {
+        let mut asking = pin!(asking);
+        let asked = Instant::now();
+        while asked.elapsed() < LONGEST {
+            let (waits, pause) = (Instant::now(), silence.left(Instant::now()).max(LEAST));
+            tokio::select! {
+                biased;
+                answer = &mut asking => return answer.ok(),
+                () = sleep(pause) => {
+                    silence.excuse(pause, waits.elapsed());
+                    self.judge(silence, heard);
+                }
+            }
+        }
+        None
+    }
+
+    fn judge(&self, silence: &mut Silence, heard: &Heard) {
+        silence.heard(heard.last());
+        if silence.left(Instant::now()).is_zero() {
+            self.say(false);
         }
     }
 
@@ -128,6 +180,13 @@ struct Silence {
 impl Silence {
     fn since(since: Instant) -> Self {
         Self { since, excused: Duration::ZERO }
+    }
+
+    /// Somebody else had an answer then.
+    fn heard(&mut self, at: Instant) {
+        if at > self.since {
+            *self = Self::since(at);
+        }
     }
 
     /// A pause that was to take `planned` took `took`.
@@ -169,5 +228,9 @@ mod tests {
         silence.excuse(EVERY, EVERY + Duration::from_secs(3));
         assert_eq!(silence.left(at(3_300)), Duration::from_millis(550));
         assert_eq!(silence.left(at(3_850)), Duration::ZERO);
+        silence.heard(at(3_600));
+        assert_eq!(silence.left(at(3_850)), Duration::from_millis(600), "somebody else had an answer");
+        silence.heard(at(100));
+        assert_eq!(silence.left(at(3_850)), Duration::from_millis(600));
     }
 }

@@ -66,25 +66,14 @@ impl System {
         let digests: Vec<String> = tokens.iter().map(|(_, digest)| digest.to_hex()).collect();
         let mut transaction = self.pool.begin().await?;
         let rows = sqlx::query!(
-            "update token t set revoked_at = now()
+            "update token t set revoked_at = now(), revision = nextval('revision')
              from unnest($1::uuid[], $2::text[]) as given (tenant_id, digest)
              where t.tenant_id = given.tenant_id and t.digest = given.digest and t.revoked_at is null
-             returning t.tenant_id, t.id, t.digest, t.customer_id",
+             returning t.tenant_id, t.id, t.digest",
             &tenants,
             &digests
         )
         .fetch_all(&mut *transaction)
-        .await?;
-        let customers: Vec<Uuid> = rows.iter().map(|row| row.customer_id).collect();
-        let whose: Vec<Uuid> = rows.iter().map(|row| row.tenant_id).collect();
-        sqlx::query!(
-            "update customer c set revision = nextval('revision')
-             from (select distinct tenant_id, id from unnest($1::uuid[], $2::uuid[]) as given (tenant_id, id)) as his
-             where c.tenant_id = his.tenant_id and c.id = his.id",
-            &whose,
-            &customers
-        )
-        .execute(&mut *transaction)
         .await?;
         for row in &rows {
             let digest = row.digest.parse().map_err(|error| StoreError::inconsistent("token", error))?;

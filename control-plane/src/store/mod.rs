@@ -39,7 +39,7 @@ pub mod versions;
 
 pub use database::{Database, System};
 pub use error::StoreError;
-pub use health::{Health, Pulse, health};
+pub use health::{Feeling, Health, Heard, Pulse, health};
 pub use migrate::{MigrateError, migrate};
 pub use notices::{Notice, Notices};
 pub use transaction::{Actor, TenantTransaction};

@@ -30,6 +30,17 @@ impl From<Row> for Tenant {
     }
 }
 
+/// Whether there is exactly one tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnlyTenant {
+    /// There is none.
+    None,
+    /// This one.
+    One(TenantId),
+    /// There are more.
+    Several,
+}
+
 impl System {
     /// Makes a tenant. Conflicts with `tenant_slug_taken`, `tenant_one_default`.
     ///
@@ -115,6 +126,19 @@ impl System {
         .fetch_optional(&self.pool)
         .await?;
         Ok(row.map(Into::into))
+    }
+
+    /// Whether there is exactly one tenant, who then need not be named.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn only_tenant(&self) -> Result<OnlyTenant, StoreError> {
+        let ids = sqlx::query_scalar!("select id from tenant limit 2").fetch_all(&self.pool).await?;
+        Ok(match ids.as_slice() {
+            [] => OnlyTenant::None,
+            [only] => OnlyTenant::One(TenantId(*only)),
+            _ => OnlyTenant::Several,
+        })
     }
 
     /// Tenants by slug, and how many there are.
@@ -208,12 +232,12 @@ pub async fn set_settings(
 ) -> Result<(), StoreError> {
     let tenant = transaction.tenant();
     let value = serde_json::to_value(settings).map_err(|error| StoreError::inconsistent("tenant", error))?;
-    let told = transaction.all_changed(&[Change::Tenant { tenant }]).await?;
+    let told = transaction.changed_now(&Change::Tenant { tenant }).await?;
     sqlx::query!(
         "update tenant set settings = $2, revision = nextval('revision'), outage_changed = coalesce($3, outage_changed) where id = $1",
         tenant.0,
         value,
-        told.filter(|_| before.outage != settings.outage)
+        (before.outage != settings.outage).then_some(told)
     )
     .execute(transaction.connection())
     .await?;
@@ -241,5 +265,6 @@ pub async fn directory_changed(transaction: &mut TenantTransaction) -> Result<()
     sqlx::query!("update tenant set directory_revision = nextval('revision') where id = $1", tenant.0)
         .execute(transaction.connection())
         .await?;
-    transaction.changed(&Change::Directory { tenant }).await
+    transaction.changed(&Change::Directory { tenant });
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use cargoman_credential::{Digest, Secret};
 use cargoman_edge_protocol::{Change, TenantId};
 use cargoman_licence::{PackageGlob, Scope};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
 use crate::domain::customer::Token;
@@ -87,7 +87,7 @@ pub async fn insert(
     .fetch_one(transaction.connection())
     .await?;
     // An edge may have learnt that nobody has this secret.
-    tell(transaction, vec![secret.digest().to_hex()], false).await?;
+    tell(transaction, vec![secret.digest().to_hex()], false)?;
     Ok(row.into())
 }
 
@@ -133,25 +133,38 @@ pub async fn find(
     id: TokenId,
 ) -> Result<Option<Token>, StoreError> {
     let tenant = transaction.tenant().0;
-    let row = sqlx::query_as!(
-        Row,
+    // Whose it is is not asked for in SQL: of a customer with many tokens PostgreSQL, while it has no statistics, reads them all.
+    let row = sqlx::query!(
         "select id, name, scope, package_scopes, last_four, created_at, expires_at, revoked_at, last_used_at
-               , host(last_used_ip) as last_used_ip
-         from token where tenant_id = $1 and customer_id = $2 and id = $3",
+               , host(last_used_ip) as last_used_ip, customer_id
+         from token where tenant_id = $1 and id = $2",
         tenant,
-        customer.0,
         id.0
     )
     .fetch_optional(transaction.connection())
     .await?;
-    Ok(row.map(Into::into))
+    Ok(row.filter(|row| row.customer_id == customer.0).map(|row| Token {
+        id: TokenId(row.id),
+        name: row.name,
+        scope: row.scope,
+        package_scopes: row.package_scopes,
+        last_four: row.last_four,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        revoked_at: row.revoked_at,
+        last_used_at: row.last_used_at,
+        last_used_ip: row.last_used_ip,
+    }))
 }
 
-/// Revokes one token and all that it made, and those made; an already revoked one keeps its first date.
+/// Revokes one token and all that it made, and those made. One that was revoked before keeps its first date and is told to the edges
+/// once more: whoever asks again, because he got no answer, learns whether it is effective. The token afterwards.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn revoke(transaction: &mut TenantTransaction, id: TokenId, at: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn revoke(transaction: &mut TenantTransaction, token: Token, at: DateTime<Utc>) -> Result<Token, StoreError> {
+    // As exactly as the database keeps it.
+    let at = at.trunc_subsecs(6);
     let tenant = transaction.tenant().0;
     let ended = sqlx::query_scalar!(
         "with recursive line as (
@@ -159,15 +172,17 @@ pub async fn revoke(transaction: &mut TenantTransaction, id: TokenId, at: DateTi
              union
              select made.id from token made join line on made.made_by = line.id where made.tenant_id = $1
          )
-         update token set revoked_at = $3 where tenant_id = $1 and id in (select id from line) and revoked_at is null
+         update token set revoked_at = coalesce(revoked_at, $3), revision = nextval('revision')
+         where tenant_id = $1 and id in (select id from line)
          returning digest",
         tenant,
-        id.0,
+        token.id.0,
         at
     )
     .fetch_all(transaction.connection())
     .await?;
-    tell(transaction, ended, true).await
+    tell(transaction, ended, true)?;
+    Ok(Token { revoked_at: token.revoked_at.or(Some(at)), ..token })
 }
 
 /// The token that made this one, if one did.
@@ -218,7 +233,7 @@ pub async fn revoke_all(
 ) -> Result<u64, StoreError> {
     let tenant = transaction.tenant().0;
     let ended = sqlx::query_scalar!(
-        "update token set revoked_at = $3 where tenant_id = $1 and customer_id = $2 and revoked_at is null returning digest",
+        "update token set revoked_at = $3, revision = nextval('revision') where tenant_id = $1 and customer_id = $2 and revoked_at is null returning digest",
         tenant,
         customer.0,
         at
@@ -226,7 +241,7 @@ pub async fn revoke_all(
     .fetch_all(transaction.connection())
     .await?;
     let count = u64::try_from(ended.len()).unwrap_or(u64::MAX);
-    tell(transaction, ended, true).await?;
+    tell(transaction, ended, true)?;
     Ok(count)
 }
 
@@ -241,7 +256,9 @@ pub async fn end_rotated(
 ) -> Result<(), StoreError> {
     let tenant = transaction.tenant().0;
     let ending = sqlx::query_scalar!(
-        "update token set expires_at = least(coalesce(expires_at, $3), $3), rotated_at = now() where tenant_id = $1 and id = $2
+        "update token set expires_at = least(coalesce(expires_at, $3), $3), rotated_at = now()
+                        , revision = nextval('revision')
+         where tenant_id = $1 and id = $2
          returning digest",
         tenant,
         id.0,
@@ -249,7 +266,7 @@ pub async fn end_rotated(
     )
     .fetch_all(transaction.connection())
     .await?;
-    tell(transaction, ending, false).await
+    tell(transaction, ending, false)
 }
 
 /// Tells the edges that every token of a customer goes or is there again.
@@ -262,17 +279,16 @@ pub(super) async fn tell_of(transaction: &mut TenantTransaction, customer: Custo
         sqlx::query_scalar!("select digest from token where tenant_id = $1 and customer_id = $2", tenant, customer.0)
             .fetch_all(transaction.connection())
             .await?;
-    tell(transaction, digests, false).await
+    tell(transaction, digests, false)
 }
 
-async fn tell(transaction: &mut TenantTransaction, digests: Vec<String>, revoked: bool) -> Result<(), StoreError> {
+fn tell(transaction: &mut TenantTransaction, digests: Vec<String>, revoked: bool) -> Result<(), StoreError> {
     let tenant = transaction.tenant();
-    let change = |digest: String| match digest.parse() {
-        Ok(digest) => Ok(Change::Token { tenant, digest, revoked }),
-        Err(error) => Err(StoreError::inconsistent("token", error)),
-    };
-    let changes = digests.into_iter().map(change).collect::<Result<Vec<_>, _>>()?;
-    transaction.all_changed(&changes).await.map(drop)
+    for digest in digests {
+        let digest = digest.parse().map_err(|error| StoreError::inconsistent("token", error))?;
+        transaction.changed(&Change::Token { tenant, digest, revoked });
+    }
+    Ok(())
 }
 
 /// Whether a token has a successor already.

@@ -50,8 +50,19 @@ pub struct TenantTransaction {
     tenant: TenantId,
     actor: Actor,
     rehearsed: bool,
-    /// Whether there is something for the edges in it.
+    /// Whether there is something for the edges in it already.
     told: bool,
+    /// What the edges are to hear.
+    changes: Vec<Change>,
+    /// What the audit trail is to say.
+    deeds: Vec<Deed>,
+}
+
+#[derive(Debug)]
+struct Deed {
+    action: String,
+    subject: String,
+    detail: Value,
 }
 
 impl TenantTransaction {
@@ -60,11 +71,10 @@ impl TenantTransaction {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn begin(database: &Database, tenant: TenantId, actor: Actor) -> Result<Self, StoreError> {
-        let mut inner = database.app.begin().await?;
-        sqlx::query!("select set_config('cargoman.tenant', $1, true) as set", tenant.0.to_string())
-            .fetch_one(&mut *inner)
-            .await?;
-        Ok(Self { inner, tenant, actor, rehearsed: false, told: false })
+        // In one go. What is put in is an id and nothing else.
+        let begin = format!("begin; set local cargoman.tenant = '{}'", tenant.0);
+        let inner = database.app.begin_with(sqlx::AssertSqlSafe(begin)).await?;
+        Ok(Self { inner, tenant, actor, rehearsed: false, told: false, changes: Vec::new(), deeds: Vec::new() })
     }
 
     /// Whose rows it sees.
@@ -100,10 +110,11 @@ impl TenantTransaction {
     ///
     /// # Errors
     /// When the database refuses or it is only rehearsed; then nothing was done.
-    pub async fn commit(self) -> Result<(), StoreError> {
+    pub async fn commit(mut self) -> Result<(), StoreError> {
         if self.rehearsed {
             return Err(StoreError::Rehearsed);
         }
+        self.write_down().await?;
         self.inner.commit().await?;
         if self.told {
             Written::note(self.tenant);
@@ -111,52 +122,81 @@ impl TenantTransaction {
         Ok(())
     }
 
-    /// Notes for the edges what changed. Numbered after commit.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn changed(&mut self, change: &Change) -> Result<(), StoreError> {
-        self.all_changed(std::slice::from_ref(change)).await.map(drop)
+    /// Notes for the edges what changed; written down with the commit and numbered after it.
+    pub fn changed(&mut self, change: &Change) {
+        self.changes.push(change.clone());
     }
 
-    /// Notes for the edges all that changed; the last row.
+    /// Notes who did what to whom; written down with the commit. `detail` must hold no secret.
+    pub fn audit(&mut self, action: &str, subject: &str, detail: Value) {
+        self.deeds.push(Deed { action: action.to_owned(), subject: subject.to_owned(), detail });
+    }
+
+    /// Notes for the edges that something changed, at once; its row.
     ///
     /// # Errors
     /// When the database refuses.
-    pub(super) async fn all_changed(&mut self, changes: &[Change]) -> Result<Option<i64>, StoreError> {
+    pub(super) async fn changed_now(&mut self, change: &Change) -> Result<i64, StoreError> {
+        let keys = serde_json::to_value(change).map_err(|error| StoreError::inconsistent("outbox", error))?;
+        self.told = true;
+        Ok(sqlx::query_scalar!(
+            "insert into outbox (tenant_id, kind, keys) values ($1, $2, $3) returning id",
+            self.tenant.0,
+            change.kind(),
+            keys
+        )
+        .fetch_one(&mut *self.inner)
+        .await?)
+    }
+
+    /// All of it in one statement: each one more is a way to the database and back, while others wait for its locks.
+    async fn write_down(&mut self) -> Result<(), StoreError> {
+        let (changes, deeds) = (std::mem::take(&mut self.changes), std::mem::take(&mut self.deeds));
         let keys = changes.iter().map(serde_json::to_value).collect::<Result<Vec<Value>, _>>();
         let keys = keys.map_err(|error| StoreError::inconsistent("outbox", error))?;
         let kinds: Vec<String> = changes.iter().map(|change| change.kind().to_owned()).collect();
-        let rows = sqlx::query_scalar!(
-            "insert into outbox (tenant_id, kind, keys)
-             select $1, given.kind, given.keys from unnest($2::text[], $3::json[]) with ordinality as given (kind, keys, place)
-             order by given.place
-             returning id",
-            self.tenant.0,
-            &kinds,
-            &keys
-        )
-        .fetch_all(&mut *self.inner)
-        .await?;
-        self.told |= !rows.is_empty();
-        Ok(rows.into_iter().max())
-    }
-
-    /// Notes who did what to whom. `detail` must hold no secret.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn audit(&mut self, action: &str, subject: &str, detail: Value) -> Result<(), StoreError> {
-        sqlx::query!(
-            "insert into audit (tenant_id, actor, action, subject, detail) values ($1, $2, $3, $4, $5)",
-            self.tenant.0,
-            self.actor.to_string(),
-            action,
-            subject,
-            detail
-        )
-        .execute(&mut *self.inner)
-        .await?;
+        let actions: Vec<String> = deeds.iter().map(|deed| deed.action.clone()).collect();
+        let subjects: Vec<String> = deeds.iter().map(|deed| deed.subject.clone()).collect();
+        let details: Vec<Value> = deeds.into_iter().map(|deed| deed.detail).collect();
+        if !changes.is_empty() {
+            self.told = true;
+            sqlx::query!(
+                "with told as (
+                     insert into outbox (tenant_id, kind, keys)
+                     select $1, given.kind, given.keys
+                     from unnest($2::text[], $3::json[]) with ordinality as given (kind, keys, place)
+                     order by given.place
+                 )
+                 insert into audit (tenant_id, actor, action, subject, detail)
+                 select $1, $4, given.action, given.subject, given.detail
+                 from unnest($5::text[], $6::text[], $7::json[]) with ordinality as given (action, subject, detail, place)
+                 order by given.place",
+                self.tenant.0,
+                &kinds,
+                &keys,
+                self.actor.to_string(),
+                &actions,
+                &subjects,
+                &details
+            )
+            .execute(&mut *self.inner)
+            .await?;
+        } else if !actions.is_empty() {
+            // Apart: an insert into the outbox, even of nothing, wakes everybody.
+            sqlx::query!(
+                "insert into audit (tenant_id, actor, action, subject, detail)
+                 select $1, $2, given.action, given.subject, given.detail
+                 from unnest($3::text[], $4::text[], $5::json[]) with ordinality as given (action, subject, detail, place)
+                 order by given.place",
+                self.tenant.0,
+                self.actor.to_string(),
+                &actions,
+                &subjects,
+                &details
+            )
+            .execute(&mut *self.inner)
+            .await?;
+        }
         Ok(())
     }
 

@@ -123,7 +123,8 @@ async fn it_comes_late_hangs_and_comes_back() {
         // A sync that nobody will do, and an upload that is on its way.
         let waiting = send(public, "POST", "/api/v1/packages/acme/pay/sync?wait=true", "").await;
         let mut upload = TcpStream::connect(public).await.unwrap();
-        let upload_head = head("PUT", "/api/v1/packages/acme/pay/versions/1.0.0", 1 << 20);
+        let upload_head = head("PUT", "/api/v1/packages/acme/pay/versions/1.0.0", 1 << 20)
+            .replace("application/json", "application/zip");
         upload.write_all(upload_head.as_bytes()).await.unwrap();
         until("both are under way", public, "/readyz", "200").await;
 

@@ -150,6 +150,8 @@ impl Server {
         let quoted = format!("\"{}\"", directory.display());
         command.arg("-c").arg(format!("unix_socket_directories={quoted}")).args(["-c", "unix_socket_permissions=0700"]);
         command.arg("-c").arg(format!("max_connections={}", settings.max_connections));
+        // Small tables that change all the time: after a minute without statistics plans are bad, and indexes full of dead rows.
+        command.args(["-c", "autovacuum_naptime=5s"]);
         // Everything goes to our log, whatever the configuration file says.
         command.args(["-c", "logging_collector=off", "-c", "log_destination=stderr", "-c", "cluster_name=cargoman"]);
         let switch = if settings.durability == Durability::Full { "on" } else { "off" };

@@ -14,7 +14,8 @@ use crate::domain::credential::Credential;
 use crate::error::ApiError;
 use crate::http::edge::Edge;
 use crate::state::State;
-use crate::store::{Actor, Page};
+use crate::store::Actor;
+use crate::store::tenants::OnlyTenant;
 
 pub(crate) use crate::store::tokens::Bearer;
 
@@ -155,9 +156,9 @@ pub(super) async fn tenant_for_root(headers: &HeaderMap, state: &State) -> Resul
         let slug = slug.to_str().unwrap_or_default();
         return Ok(system.tenant_by_slug(slug).await?.ok_or(ApiError::NotFound("tenant"))?.id);
     }
-    match system.tenants(Page { offset: 0, limit: 2 }).await?.0.as_slice() {
-        [only] => Ok(only.id),
-        [] => Err(ApiError::NotFound("tenant")),
-        _ => Err(ApiError::TenantUnnamed),
+    match system.only_tenant().await? {
+        OnlyTenant::One(only) => Ok(only),
+        OnlyTenant::None => Err(ApiError::NotFound("tenant")),
+        OnlyTenant::Several => Err(ApiError::TenantUnnamed),
     }
 }

@@ -33,8 +33,8 @@ async fn changed(
     detail: Value,
 ) -> Result<(), ApiError> {
     let tenant = transaction.tenant();
-    transaction.changed(&Change::Collection { tenant, collection: id.into() }).await?;
-    transaction.audit(action, &id.to_string(), detail).await?;
+    transaction.changed(&Change::Collection { tenant, collection: id.into() });
+    transaction.audit(action, &id.to_string(), detail);
     Ok(())
 }
 
@@ -195,7 +195,7 @@ pub(crate) async fn delete(
     let watch = Watch::begin(&mut transaction, Concerned::Collections(vec![before.id]), consent).await?;
     let tenant = transaction.tenant();
     for customer in store::delete_grants(&mut transaction, before.id).await? {
-        transaction.changed(&Change::Customer { tenant, customer: customer.to_string() }).await?;
+        transaction.changed(&Change::Customer { tenant, customer: customer.to_string() });
     }
     store::delete(&mut transaction, before.id).await?;
     let detail = json!({"collection": before, "customers": holders});

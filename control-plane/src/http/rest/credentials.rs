@@ -45,7 +45,7 @@ pub(crate) async fn create(
     let (credential, secret) = make(&mut transaction, &wanted).await?;
     let detail =
         json!({"name": credential.name, "level": credential.level, "package_scopes": credential.package_scopes});
-    transaction.audit("credential.create", &credential.id.to_string(), detail).await?;
+    transaction.audit("credential.create", &credential.id.to_string(), detail);
     transaction.commit().await?;
     Ok(data_with(StatusCode::CREATED, with_secret(&credential, &secret)))
 }
@@ -101,7 +101,7 @@ pub(crate) async fn revoke(
     let mut transaction = operator.begin(&state).await?;
     let (credential, _) = lock(&mut transaction, &credential).await?;
     store::revoke(&mut transaction, credential.id, now()).await?;
-    transaction.audit("credential.revoke", &credential.id.to_string(), json!({"name": credential.name})).await?;
+    transaction.audit("credential.revoke", &credential.id.to_string(), json!({"name": credential.name}));
     let after = store::lock(&mut transaction, credential.id).await?.map_or(credential, |(after, _)| after);
     transaction.commit().await?;
     Ok(data(after))
@@ -135,7 +135,7 @@ pub(crate) async fn rotate(
         store::revoke(&mut transaction, old.id, now()).await?;
     }
     let detail = json!({"old": old.id, "new": new.id, "grace_seconds": grace});
-    transaction.audit("credential.rotate", &old.id.to_string(), detail).await?;
+    transaction.audit("credential.rotate", &old.id.to_string(), detail);
     transaction.commit().await?;
     Ok(data(with_secret(&new, &secret)))
 }

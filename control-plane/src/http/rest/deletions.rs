@@ -116,17 +116,17 @@ async fn undo(
     let restored = store::restore(&mut transaction, &deletion).await?;
     let tenant = transaction.tenant();
     for customer in &restored.customers {
-        transaction.changed(&Change::Customer { tenant, customer: customer.to_string() }).await?;
+        transaction.changed(&Change::Customer { tenant, customer: customer.to_string() });
     }
     if deletion.kind == DeletionKind::Package {
         let name = name_of(&deletion)?;
-        transaction.changed(&Change::Package { tenant, name }).await?;
+        transaction.changed(&Change::Package { tenant, name });
         tenants::directory_changed(&mut transaction).await?;
     }
     let skipped: Vec<_> = restored.skipped.iter().map(|skipped| skipped.grant).collect();
     let subject = if deletion.kind == DeletionKind::Package { &deletion.name } else { &deletion.subject };
     let detail = json!({"deletion": deletion.id, "name": deletion.name, "skipped": skipped});
-    transaction.audit(&format!("{}.restore", deletion.kind.as_str()), subject, detail).await?;
+    transaction.audit(&format!("{}.restore", deletion.kind.as_str()), subject, detail);
     let body = shown(&mut transaction, &deletion, &restored.customers, &restored.skipped).await?;
     close(watch, transaction, data(body)).await
 }

@@ -40,7 +40,7 @@ pub(crate) async fn patch(
     let concerned = if after.policy() == before.policy() { Concerned::no_one() } else { Concerned::Policy };
     let watch = Watch::begin(&mut transaction, concerned, consent).await?;
     tenants::set_settings(&mut transaction, &before, &after).await?;
-    transaction.audit("settings.update", "settings", json!({"before": before, "settings": after})).await?;
+    transaction.audit("settings.update", "settings", json!({"before": before, "settings": after}));
     close(watch, transaction, data(after)).await
 }
 

@@ -44,7 +44,7 @@ pub(crate) async fn sync(
         return Err(ApiError::Conflict(message));
     }
     let task = jobs::enqueue(&mut transaction, SYNC_PACKAGE, package.id).await?;
-    transaction.audit("package.sync", name.as_str(), json!({"task": task})).await?;
+    transaction.audit("package.sync", name.as_str(), json!({"task": task}));
     transaction.commit().await?;
     state.jobs_waiting.notify_one();
     match wait {

@@ -18,7 +18,7 @@ use crate::store::{Actor, TenantTransaction, tenants};
 /// Notes that what edges know of the tenant changed.
 pub(super) async fn changed(transaction: &mut TenantTransaction) -> Result<(), ApiError> {
     let tenant = transaction.tenant();
-    transaction.changed(&Change::Tenant { tenant }).await?;
+    transaction.changed(&Change::Tenant { tenant });
     Ok(())
 }
 
@@ -81,7 +81,7 @@ pub(crate) async fn patch(
     let mut transaction = TenantTransaction::begin(&state.database, tenant.id, Actor::Root).await?;
     if let Some(name) = name {
         tenants::rename(&mut transaction, &name).await?;
-        transaction.audit("tenant.update", &subject(&tenant), json!({"name": name})).await?;
+        transaction.audit("tenant.update", &subject(&tenant), json!({"name": name}));
     }
     let after = tenants::own(&mut transaction).await?;
     transaction.commit().await?;
@@ -114,7 +114,7 @@ async fn set_status(state: &State, id: &str, status: &str, reason: Option<String
     let mut transaction = TenantTransaction::begin(&state.database, tenant.id, Actor::Root).await?;
     tenants::set_status(&mut transaction, status, reason.as_deref()).await?;
     changed(&mut transaction).await?;
-    transaction.audit("tenant.status", &subject(&tenant), json!({"status": status, "reason": reason})).await?;
+    transaction.audit("tenant.status", &subject(&tenant), json!({"status": status, "reason": reason}));
     let after = tenants::own(&mut transaction).await?;
     transaction.commit().await?;
     Ok(data(after))

@@ -48,7 +48,7 @@ pub(crate) async fn put(
     tenants::touch(&mut transaction).await?;
     super::tenants::changed(&mut transaction).await?;
     let detail = json!({"exclusive": after.exclusive, "public_names": after.public_names});
-    transaction.audit("vendor.update", vendor.as_str(), detail).await?;
+    transaction.audit("vendor.update", vendor.as_str(), detail);
     transaction.commit().await?;
     Ok(data(after))
 }

@@ -131,13 +131,11 @@ impl Batch {
         }
         if published == Published::Moved {
             tracing::warn!(package = %plan.package.name, r#ref = found.name, "a tag was moved after its release: refused");
-            transaction
-                .audit(
-                    "version.move_refused",
-                    plan.package.name.as_str(),
-                    serde_json::json!({"ref": found.name, "commit": found.commit}),
-                )
-                .await?;
+            transaction.audit(
+                "version.move_refused",
+                plan.package.name.as_str(),
+                serde_json::json!({"ref": found.name, "commit": found.commit}),
+            );
         }
         self.settle(SettledRef {
             name: found.name,
@@ -222,7 +220,8 @@ impl Batch {
 
 async fn notify(transaction: &mut TenantTransaction, plan: &Plan) -> Result<(), StoreError> {
     let tenant = transaction.tenant();
-    transaction.changed(&Change::Package { tenant, name: plan.package.name.clone() }).await
+    transaction.changed(&Change::Package { tenant, name: plan.package.name.clone() });
+    Ok(())
 }
 
 /// On a package's very first sync the tag's or commit's own date, never in the future; afterwards the time of first sight, so

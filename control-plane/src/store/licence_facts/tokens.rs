@@ -48,9 +48,10 @@ impl Facts<'_> {
     pub(in crate::store) async fn token_of_digest(&mut self, digest: Digest) -> Result<Option<TokenOf>, StoreError> {
         let row = sqlx::query_as!(
             Row,
-            "select t.id, t.last_four, t.scope, t.package_scopes, t.expires_at, t.revoked_at, t.customer_id, c.revision
+            r#"select t.id, t.last_four, t.scope, t.package_scopes, t.expires_at, t.revoked_at, t.customer_id
+                  , greatest(c.revision, t.revision) as "revision!"
              from token t join customer c on c.tenant_id = t.tenant_id and c.id = t.customer_id
-             where t.tenant_id = $1 and t.digest = $2",
+             where t.tenant_id = $1 and t.digest = $2"#,
             self.tenant.0,
             digest.to_hex()
         )
@@ -66,9 +67,10 @@ impl Facts<'_> {
     pub async fn access_of_token(&mut self, id: TokenId, policy: TenantPolicy) -> Result<Option<Access>, StoreError> {
         let row = sqlx::query_as!(
             Row,
-            "select t.id, t.last_four, t.scope, t.package_scopes, t.expires_at, t.revoked_at, t.customer_id, c.revision
+            r#"select t.id, t.last_four, t.scope, t.package_scopes, t.expires_at, t.revoked_at, t.customer_id
+                  , greatest(c.revision, t.revision) as "revision!"
              from token t join customer c on c.tenant_id = t.tenant_id and c.id = t.customer_id
-             where t.tenant_id = $1 and t.id = $2",
+             where t.tenant_id = $1 and t.id = $2"#,
             self.tenant.0,
             id.0
         )

@@ -39,8 +39,8 @@ async fn changed(
 ) -> Result<(), ApiError> {
     store::touch(transaction, customer).await?;
     let tenant = transaction.tenant();
-    transaction.changed(&Change::Customer { tenant, customer: customer.to_string() }).await?;
-    transaction.audit(action, &customer.to_string(), detail).await?;
+    transaction.changed(&Change::Customer { tenant, customer: customer.to_string() });
+    transaction.audit(action, &customer.to_string(), detail);
     Ok(())
 }
 

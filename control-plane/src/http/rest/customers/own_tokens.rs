@@ -8,8 +8,8 @@ use cargoman_licence::{PackageGlob, Scope};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
+use super::lock;
 use super::tokens::{NewTokenFields, make, shown};
-use super::{changed, lock};
 use crate::clock::now;
 use crate::domain::access;
 use crate::domain::customer::Token;
@@ -80,7 +80,7 @@ pub(crate) async fn create(
         return Err(ApiError::Forbidden("this token was rotated; its successor makes tokens"));
     }
     let (token, secret) = make(&mut transaction, customer.id, &wanted).await?;
-    changed(&mut transaction, customer.id, "token.create", json!({"token": token.id, "scope": token.scope})).await?;
+    transaction.audit("token.create", &customer.id.to_string(), json!({"token": token.id, "scope": token.scope}));
     let shown = shown(&mut transaction, &state, &token, &secret).await?;
     transaction.commit().await?;
     Ok(data_with(StatusCode::CREATED, shown))
@@ -142,9 +142,8 @@ pub(crate) async fn revoke(
     if token.id != own.id && !within {
         return Err(ApiError::Forbidden("that token may do more than this one; ask the vendor to revoke it"));
     }
-    store::revoke(&mut transaction, token.id, now()).await?;
-    changed(&mut transaction, customer.id, "token.revoke", json!({"token": token.id})).await?;
-    let after = store::find(&mut transaction, customer.id, token.id).await?.unwrap_or(token);
+    let after = store::revoke(&mut transaction, token, now()).await?;
+    transaction.audit("token.revoke", &customer.id.to_string(), json!({"token": after.id}));
     transaction.commit().await?;
     Ok(data(after))
 }

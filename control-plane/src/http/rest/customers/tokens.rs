@@ -22,7 +22,7 @@ use crate::http::path::Path;
 use crate::http::rest::id;
 use crate::state::State;
 use crate::store::tokens::{self as store, NewToken};
-use crate::store::{TenantTransaction, tenants};
+use crate::store::{TenantTransaction, customers, tenants};
 
 /// What a new token is to be; by default one for Composer, without limits.
 pub(super) struct NewTokenFields {
@@ -106,7 +106,7 @@ pub(crate) async fn create(
     }
     let wanted = NewTokenFields { name, scope, globs, expires_at, made_by: None };
     let (token, secret) = make(&mut transaction, customer.id, &wanted).await?;
-    changed(&mut transaction, customer.id, "token.create", json!({"token": token.id, "scope": token.scope})).await?;
+    transaction.audit("token.create", &customer.id.to_string(), json!({"token": token.id, "scope": token.scope}));
     let shown = shown(&mut transaction, &state, &token, &secret).await?;
     transaction.commit().await?;
     Ok(data_with(StatusCode::CREATED, shown))
@@ -145,11 +145,13 @@ pub(crate) async fn revoke(
     Path((customer, token)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
-    let customer = lock(&mut transaction, &customer).await?.id;
+    let customer: CustomerId = id(&customer, "customer")?;
+    if !customers::lock_alone(&mut transaction, customer).await? {
+        return Err(ApiError::NotFound("customer"));
+    }
     let token = one(&mut transaction, customer, &token).await?;
-    store::revoke(&mut transaction, token.id, now()).await?;
-    changed(&mut transaction, customer, "token.revoke", json!({"token": token.id})).await?;
-    let after = store::find(&mut transaction, customer, token.id).await?.unwrap_or(token);
+    let after = store::revoke(&mut transaction, token, now()).await?;
+    transaction.audit("token.revoke", &customer.to_string(), json!({"token": after.id}));
     transaction.commit().await?;
     Ok(data(after))
 }
@@ -189,11 +191,11 @@ pub(crate) async fn rotate(
     // Before the old one ends, which would end them too.
     store::hand_over(&mut transaction, old.id, token.id).await?;
     match grace {
-        0 => store::revoke(&mut transaction, old.id, now()).await?,
+        0 => drop(store::revoke(&mut transaction, old.clone(), now()).await?),
         _ => store::end_rotated(&mut transaction, old.id, now() + Duration::seconds(grace)).await?,
     }
     let detail = json!({"old": old.id, "new": token.id, "grace_seconds": grace});
-    changed(&mut transaction, customer, "token.rotate", detail).await?;
+    transaction.audit("token.rotate", &customer.to_string(), detail);
     let shown = shown(&mut transaction, &state, &token, &secret).await?;
     transaction.commit().await?;
     Ok(data(shown))
@@ -212,7 +214,7 @@ pub(crate) async fn regenerate(
     let revoked = store::revoke_all(&mut transaction, customer.id, now()).await?;
     let (token, secret) = make(&mut transaction, customer.id, &NewTokenFields::default()).await?;
     let detail = json!({"revoked": revoked, "new": token.id});
-    changed(&mut transaction, customer.id, "token.regenerate", detail).await?;
+    transaction.audit("token.regenerate", &customer.id.to_string(), detail);
     let shown = shown(&mut transaction, &state, &token, &secret).await?;
     transaction.commit().await?;
     Ok(data(shown))

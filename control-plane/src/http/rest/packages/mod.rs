@@ -45,8 +45,8 @@ async fn changed(
 ) -> Result<(), ApiError> {
     store::touch(transaction, id).await?;
     let tenant = transaction.tenant();
-    transaction.changed(&Change::Package { tenant, name: name.clone() }).await?;
-    transaction.audit(action, name.as_str(), detail).await?;
+    transaction.changed(&Change::Package { tenant, name: name.clone() });
+    transaction.audit(action, name.as_str(), detail);
     Ok(())
 }
 
@@ -242,7 +242,7 @@ pub(crate) async fn delete(
     let tenant = transaction.tenant();
     let (way_back, customers) = deletions::delete_package(&mut transaction, before.id).await?;
     for customer in customers {
-        transaction.changed(&Change::Customer { tenant, customer: customer.to_string() }).await?;
+        transaction.changed(&Change::Customer { tenant, customer: customer.to_string() });
     }
     tenants::directory_changed(&mut transaction).await?;
     close(watch, transaction, deleted(&before, &json!(way_back))?).await
