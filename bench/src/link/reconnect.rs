@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use cargoman_edge_protocol::link::edge::{EdgeLink, Effect, Identity};
-use cargoman_edge_protocol::link::{FromEdge, LINK_PATH};
+use cargoman_edge_protocol::link::{Closing, FromEdge, LINK_PATH};
 use cargoman_tests::scale_out::Link;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -106,8 +106,16 @@ impl Simulated {
         }
     }
 
-    /// Connects; done when it has a lease, which no control plane grants behind the head of the outbox.
+    /// Connects, again when it is told to; done when it has a lease, which no control plane grants behind the head of the outbox.
     async fn until_current(&mut self) -> Result<Socket> {
+        loop {
+            if let Some(socket) = self.once().await? {
+                return Ok(socket);
+            }
+        }
+    }
+
+    async fn once(&mut self) -> Result<Option<Socket>> {
         let tcp = TcpStream::connect(&self.address).await?;
         tcp.set_nodelay(true)?;
         let mut request = format!("ws://{}{LINK_PATH}", self.address).into_client_request()?;
@@ -121,7 +129,8 @@ impl Simulated {
             for effect in self.machine.receive(&text) {
                 match effect {
                     Effect::Send(message) => say(&mut socket, &message).await?,
-                    Effect::Leased { .. } => return Ok(socket),
+                    Effect::Leased { .. } => return Ok(Some(socket)),
+                    Effect::Close(Some(Closing::Again)) => return Ok(None),
                     Effect::Close(reason) => bail!("closed: {reason:?}"),
                     Effect::HandOver | Effect::Left => bail!("asked for what a simulated edge does not have"),
                     Effect::DropAll | Effect::Apply(..) | Effect::Pass(_) => {}

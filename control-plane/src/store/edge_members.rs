@@ -138,11 +138,15 @@ impl System {
         grace: Duration,
     ) -> Result<Vec<Incarnation>, StoreError> {
         Ok(sqlx::query_scalar!(
-            "update edge_member m
+            "with locked as (
+                 select incarnation from edge_member where incarnation = any ($1) order by incarnation for no key update
+             )
+             update edge_member m
              set lease_ms = greatest(m.lease_ms, $3), connected = true
                , lease_ends_at = greatest(m.lease_ends_at, now() + $3::bigint * interval '1 ms')
                , stale_until = greatest(m.stale_until, now() + $3::bigint * interval '1 ms' + $4::bigint * interval '1 ms')
-             where m.incarnation = any ($1) and m.control_plane = $2
+             from locked
+             where m.incarnation = locked.incarnation and m.control_plane = $2
                and not exists (select 1 from edge e where e.id in (m.edge_id, m.state) and e.fenced_at is not null)
              returning m.incarnation",
             incarnations,
@@ -164,13 +168,18 @@ impl System {
         let epochs: Vec<i64> = acks.iter().map(|(_, position)| position.epoch).collect();
         let seqs: Vec<i64> = acks.iter().map(|(_, position)| position.seq).collect();
         let events: Vec<Uuid> = acks.iter().map(|(_, position)| position.event).collect();
-        // One that is lost in a crash is waited for a little longer; that costs no write to the disk.
+        // One that is lost in a crash is waited for a little longer; that costs no write to the disk. Locked in one order, as leases
+        // are, so that nobody waits in a circle.
         sqlx::query!(
             "with unhurried as materialized (select set_config('synchronous_commit', 'off', true) as set)
+                , locked as materialized (
+                 select incarnation from edge_member, unhurried
+                 where incarnation = any ($1) order by incarnation for no key update of edge_member
+             )
                 , noted as (
                  update edge_member m set epoch = given.epoch, acked_seq = given.seq
-                 from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[]) as given (incarnation, epoch, seq, event), unhurried, link_state l
-                 where m.incarnation = given.incarnation and (m.epoch, m.acked_seq) < (given.epoch, given.seq) and l.epoch = given.epoch
+                 from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[]) as given (incarnation, epoch, seq, event), locked, link_state l
+                 where m.incarnation = given.incarnation and m.incarnation = locked.incarnation and (m.epoch, m.acked_seq) < (given.epoch, given.seq) and l.epoch = given.epoch
                    and ((l.seq = given.seq and l.event = given.event)
                         or exists (select 1 from outbox o where o.seq = given.seq and o.event = given.event))
                  returning m.incarnation

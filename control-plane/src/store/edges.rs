@@ -217,10 +217,16 @@ impl System {
         .fetch_optional(&mut *transaction)
         .await?;
         let Some(name) = name else { return Ok(None) };
+        // Taken from its instance: a lease that is being noted there at this moment, and did not see the fence, is noted before this
+        // and counts, or not at all.
         let may_serve_until = sqlx::query_scalar!(
-            "select max(greatest(stale_until, lease_ends_at)) from edge_member
-             where (edge_id = $1 or state = $1) and greatest(stale_until, lease_ends_at) > now()",
-            id.0
+            r#"with taken as (
+                 update edge_member set control_plane = $2, connected = false where edge_id = $1 or state = $1
+                 returning greatest(stale_until, lease_ends_at) as until
+             )
+             select max(until) as until from taken where until > now()"#,
+            id.0,
+            Uuid::nil()
         )
         .fetch_one(&mut *transaction)
         .await?;
