@@ -52,6 +52,9 @@ pub enum ApiError {
     /// The request names no tenant and there are several.
     #[error("there are several tenants: name one in the header X-Cargoman-Tenant")]
     TenantUnnamed,
+    /// The credential is that of an edge that was fenced.
+    #[error("this edge was fenced; join it anew with a join token, or stop it")]
+    Fenced,
     /// Something needed is away.
     #[error("{0}; try again in a moment")]
     Unavailable(&'static str),
@@ -73,6 +76,7 @@ impl ApiError {
             Self::Unparsable(_) | Self::TenantUnnamed | Self::NulCharacter | Self::UnreadablePath => {
                 (StatusCode::BAD_REQUEST, "VALIDATION_ERROR")
             }
+            Self::Fenced => (StatusCode::GONE, "FENCED"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "FORBIDDEN"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "CONFLICT"),

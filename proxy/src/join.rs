@@ -2,7 +2,7 @@
 //! nothing any more.
 
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ fn join(joining: &Joining) -> Result<(), JoinError> {
     let folder = &joining.state_directory;
     let keep = |error| JoinError::Keep { folder: folder.display().to_string(), error };
     // Before the token is spent.
-    std::fs::create_dir_all(folder).map_err(keep)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(keep)?;
     let client = reqwest::blocking::Client::builder()
         .timeout(PATIENCE)
         .redirect(reqwest::redirect::Policy::none())
@@ -125,5 +125,6 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
     writeln!(file, "{text}")?;
     file.sync_all()?;
-    std::fs::rename(&unfinished, path)
+    std::fs::rename(&unfinished, path)?;
+    path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
 }

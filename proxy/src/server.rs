@@ -143,7 +143,7 @@ impl Edge {
         let usage = sender(Arc::clone(&spool), Arc::clone(&uses), Arc::clone(&control_plane));
         let connector =
             Connector::new(config.control_plane.edge_urls.clone(), control_plane.authorization(), control_plane.tls());
-        let (link, reading) = Link::new(&config, state, control_plane, connector, chrono::Utc::now);
+        let (link, reading) = Link::new(&config, state, control_plane, connector, chrono::Utc::now)?;
         let counters = Arc::new(Counters::default());
         let parts = Arc::new(Parts {
             reading,

@@ -341,6 +341,79 @@ fn an_edge_that_starts_alone() {
     assert_eq!(link.status(0, &token, P2), 401);
 }
 
+/// Whatever happened to its state folder, an edge that starts alone serves no token that was said to be revoked everywhere.
+#[test]
+fn state_folders_that_were_damaged_set_back_or_copied() {
+    type Harm = fn(&std::path::Path);
+    let _alone = alone();
+    let mut link = Link::start(1, 1);
+    let folder = link.world.edge_state(0);
+    let aside = tempfile::tempdir().unwrap();
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        let copied = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status();
+        assert!(copied.unwrap().success());
+    };
+    let before: [(&str, Harm); 2] = [
+        ("cannot be written anew", |folder| std::fs::create_dir_all(folder.join("facts.new/x")).unwrap()),
+        ("as it was", |_| {}),
+    ];
+    let after: [(&str, Harm); 4] = [
+        ("left alone", |_| {}),
+        ("its end is missing", |folder| {
+            let Ok(facts) = std::fs::read_to_string(folder.join("facts")) else { return };
+            let lines: Vec<&str> = facts.lines().collect();
+            std::fs::write(folder.join("facts"), lines[..lines.len() / 2].join("\n") + "\n").unwrap();
+        }),
+        ("a pipe", |folder| {
+            let _ = std::fs::remove_file(folder.join("facts"));
+            assert!(std::process::Command::new("mkfifo").arg(folder.join("facts")).status().unwrap().success());
+        }),
+        ("an older copy", |_| {}),
+    ];
+    for (what, harm) in before {
+        for (then, harm_later) in after {
+            let what = format!("{what}, {then}");
+            link.world.edges[0].kill9();
+            let _ = std::fs::remove_dir_all(folder.join("facts.new"));
+            let _ = std::fs::remove_file(folder.join("facts"));
+            link.world.edges[0].start();
+            let (token, _) = link.token(0);
+            link.warm(&token);
+            link.world.edges[0].kill9();
+            harm(&folder);
+            copy(&folder, &aside.path().join(&what));
+            link.world.edges[0].start();
+            poll_until(&format!("{what}: it is revoked"), LIMIT, || {
+                (link.revoke(0, &token).1["effective"] == true).then_some(())
+            });
+            assert_eq!(link.status(0, &token, P2), 401, "{what}");
+            link.world.edges[0].kill9();
+            link.world.control_planes[0].kill9();
+            harm_later(&folder);
+            if then == "an older copy" {
+                let _ = std::fs::remove_file(folder.join("facts"));
+                copy(&aside.path().join(&what).join("facts"), &folder.join("facts"));
+            }
+            link.world.edges[0].spawn();
+            poll_until("it listens", LIMIT, || std::net::TcpStream::connect(link.world.edges[0].address()).ok());
+            assert_ne!(link.status(0, &token, P2), 200, "{what}");
+            link.world.control_planes[0].start();
+            poll_until(&format!("{what}: all is well"), LIMIT, || (link.status(0, &token, P2) == 401).then_some(()));
+        }
+    }
+    // A copy of the whole folder grants itself nothing.
+    let (token, _) = link.token(0);
+    link.warm(&token);
+    link.world.edges[0].kill9();
+    let first = folder.with_extension("first");
+    std::fs::rename(&folder, &first).unwrap();
+    copy(&first, &folder);
+    link.world.control_planes[0].kill9();
+    link.world.edges[0].spawn();
+    poll_until("it listens", LIMIT, || std::net::TcpStream::connect(link.world.edges[0].address()).ok());
+    assert_eq!(link.status(0, &token, P2), 503);
+}
+
 /// Where one process is everything, nobody waits for an edge whose state folder was thrown away.
 #[test]
 fn a_state_folder_that_was_thrown_away() {

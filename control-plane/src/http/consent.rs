@@ -24,9 +24,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Consent {
 /// # Errors
 /// When a flag is neither `true` nor `false`, or stands twice.
 pub(crate) fn of(uri: &Uri) -> Result<Consent, ApiError> {
+    flags(uri, ["dry_run", "confirm"]).map(|[dry_run, confirm]| Consent { dry_run, confirm })
+}
+
+/// Whether each of these stands in the query.
+///
+/// # Errors
+/// When one is neither `true` nor `false`, or stands twice.
+pub(crate) fn flags<const N: usize>(uri: &Uri, names: [&str; N]) -> Result<[bool; N], ApiError> {
     let query: Vec<_> = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).collect();
     let mut problems = Vec::new();
-    let mut flag = |name: &str| {
+    let flags = names.map(|name| {
         let values: Vec<&str> = query.iter().filter(|(key, _)| key == name).map(|(_, value)| &**value).collect();
         match values.as_slice() {
             [] | ["false"] => false,
@@ -36,9 +44,8 @@ pub(crate) fn of(uri: &Uri) -> Result<Consent, ApiError> {
                 false
             }
         }
-    };
-    let consent = Consent { dry_run: flag("dry_run"), confirm: flag("confirm") };
-    if problems.is_empty() { Ok(consent) } else { Err(ApiError::Validation(problems)) }
+    });
+    if problems.is_empty() { Ok(flags) } else { Err(ApiError::Validation(problems)) }
 }
 
 /// Refuses a write with a parameter that means nothing: `?dryrun=true` must not delete a customer.
@@ -46,7 +53,7 @@ pub(crate) fn of(uri: &Uri) -> Result<Consent, ApiError> {
 /// # Errors
 /// With every unknown parameter.
 pub(crate) fn known(method: &Method, uri: &Uri) -> Result<(), ApiError> {
-    const OF_WRITES: [&str; 4] = ["dry_run", "confirm", "wait", "grants"];
+    const OF_WRITES: [&str; 5] = ["dry_run", "confirm", "wait", "grants", "gone"];
     if matches!(*method, Method::GET | Method::HEAD) {
         return Ok(());
     }

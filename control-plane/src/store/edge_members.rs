@@ -101,7 +101,7 @@ impl System {
     ) -> Result<bool, StoreError> {
         let joined = sqlx::query_scalar!(
             r#"insert into edge_member as m (incarnation, state, edge_id, name, software, control_plane, lease_ms)
-               select $1, $2, $3, $4, $5, $6, $7
+               select $1, $2, $3, coalesce((select name from edge where id = $3), $4), $5, $6, $7
                where not exists (select 1 from edge where id in ($2, $3) and fenced_at is not null)
                on conflict (state) do update
                set epoch = case when m.incarnation = excluded.incarnation then m.epoch else 0 end

@@ -68,6 +68,15 @@ pub struct Fenced {
     pub may_serve_until: Option<DateTime<Utc>>,
 }
 
+/// An edge with a credential of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Credentialed {
+    /// Which.
+    pub id: EdgeId,
+    /// Whether its credential is dead.
+    pub fenced: bool,
+}
+
 impl System {
     /// Keeps a new join token.
     ///
@@ -146,15 +155,18 @@ impl System {
         Err(StoreError::Conflict { constraint: "edge_name_taken".to_owned() })
     }
 
-    /// Whose credential that is, if it is not dead.
+    /// Whose credential that is, and whether it is dead.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn edge_of_digest(&self, digest: Digest) -> Result<Option<EdgeId>, StoreError> {
-        let id = sqlx::query_scalar!("select id from edge where digest = $1 and fenced_at is null", digest.to_hex())
-            .fetch_optional(&self.pool)
-            .await?;
-        Ok(id.map(EdgeId))
+    pub async fn edge_of_digest(&self, digest: Digest) -> Result<Option<Credentialed>, StoreError> {
+        let row = sqlx::query!(
+            r#"select id, fenced_at is not null as "fenced!" from edge where digest = $1"#,
+            digest.to_hex()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| Credentialed { id: EdgeId(row.id), fenced: row.fenced }))
     }
 
     /// Every edge that may be answering or may come.
@@ -198,11 +210,11 @@ impl System {
     }
 
     /// Kills an edge's credential, or, when it has none of its own, shuts its state folder out; and tells every instance. None when
-    /// there is no such edge.
+    /// there is no such edge. `gone`: the operator vouches that it does not run and never will again: then nobody waits for it.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn fence_edge(&self, id: EdgeId, actor: &Actor) -> Result<Option<Fenced>, StoreError> {
+    pub async fn fence_edge(&self, id: EdgeId, gone: bool, actor: &Actor) -> Result<Option<Fenced>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let name = sqlx::query_scalar!(
             "insert into edge as e (id, name, fenced_at)
@@ -230,7 +242,13 @@ impl System {
         )
         .fetch_one(&mut *transaction)
         .await?;
-        audit(&mut transaction, actor, "edge.fence", &id.to_string(), json!({"name": name})).await?;
+        if gone {
+            sqlx::query!("delete from edge_member where edge_id = $1 or state = $1", id.0)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        let may_serve_until = may_serve_until.filter(|_| !gone);
+        audit(&mut transaction, actor, "edge.fence", &id.to_string(), json!({"name": name, "gone": gone})).await?;
         sqlx::query!("select pg_notify('cargoman_edges', $1)", id.0.to_string()).fetch_one(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(Some(Fenced { id, name, may_serve_until }))

@@ -82,14 +82,21 @@ async fn a_fence_holds_on_every_instance() {
     let fenced = registry.delete(&format!("/edges/{id}")).await.status(200);
     let until: chrono::DateTime<chrono::Utc> = fenced.text("may_serve_until").parse().unwrap();
     assert!(until > chrono::Utc::now() + chrono::Duration::hours(23), "it may not have heard");
-    assert_eq!(may_read(&registry, &credential).await, 401);
-    assert_eq!(may_read(&second, &credential).await, 401);
+    assert_eq!(may_read(&registry, &credential).await, 410);
+    assert_eq!(may_read(&second, &credential).await, 410);
     assert_eq!(edge.ended().await.closed, Some(Some(Closing::Fenced)));
     let again = EdgeProcess::new("paris").connect_as(there.address, &credential).await;
-    assert!(again.err().unwrap().to_string().contains("401"));
+    assert!(again.err().unwrap().to_string().contains("410"));
     let listed = registry.get("/edges").await;
     assert!(listed.body["data"][0]["fenced_at"].is_string(), "it may be serving: {}", listed.body);
-    registry.sql("delete from edge_member");
+    // Until somebody vouches that it is gone.
+    let waits = registry.post("/customers", json!({"name": "a"})).await.status(201);
+    assert_eq!(waits.body["propagation"]["effective"], false, "{}", waits.body);
+    registry.delete(&format!("/edges/{id}?gone=perhaps")).await.error(422, "VALIDATION_ERROR", &["gone"]);
+    let gone = registry.delete(&format!("/edges/{id}?gone=true")).await.status(200);
+    assert!(gone.data()["may_serve_until"].is_null(), "{}", gone.body);
+    let waits = registry.post("/customers", json!({"name": "b"})).await.status(201);
+    assert_eq!(waits.body["propagation"]["effective"], true, "{}", waits.body);
     assert_eq!(registry.get("/edges").await.body["pagination"]["total"], 0);
     // The name is free again.
     assert_eq!(join(&registry, &token(&registry, json!({})).await, "paris").await.body["name"], "paris");

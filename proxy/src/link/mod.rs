@@ -30,7 +30,7 @@ use self::reading::Reading;
 use self::revoked::Revoked;
 use self::saved::{Clocks, Saved};
 use self::socket::Connector;
-use self::state::StateFolder;
+use self::state::{OpenStateError, StateFolder};
 use crate::cache::kept::Kept;
 use crate::cache::stamps::Stamps;
 use crate::config::EdgeConfig;
@@ -56,19 +56,24 @@ pub(crate) struct Running {
 
 impl Link {
     /// Takes over what the run before left in the state folder, and says how requests get their facts.
+    ///
+    /// # Errors
+    /// When the state folder cannot be used.
     pub(crate) fn new(
         config: &EdgeConfig,
         folder: StateFolder,
         control_plane: Arc<ControlPlane>,
         connector: Connector,
         now: fn() -> chrono::DateTime<chrono::Utc>,
-    ) -> (Self, Reading) {
+    ) -> Result<(Self, Reading), OpenStateError> {
         let facts = Arc::new(Kept::new(config.cache.metadata_bytes / 2));
         let stamps = Arc::new(Stamps::new());
         let lease = Arc::new(Lease::new(config.longest_grace, boot_time));
-        let clocks = Clocks { boot: boot_id(), since_boot: boot_time(), wall: now() };
+        let clocks = Clocks { boot: boot_id(), home: folder.home(), since_boot: boot_time(), wall: now() };
         let credential = config.control_plane.credential.expose();
-        let (saved, loaded) = Saved::open(&folder.path, credential, &clocks, &facts, &stamps);
+        let revoked = Revoked::open(&folder.path, now());
+        let opened = Saved::open(&folder.path, credential, &clocks, &revoked.tokens(), &facts, &stamps);
+        let (saved, loaded) = opened.map_err(|error| OpenStateError::Io(folder.path.clone(), error))?;
         if loaded.position.is_some() {
             tracing::info!(target: "cargoman::edge", facts = loaded.facts, "took over the saved state");
         }
@@ -87,7 +92,7 @@ impl Link {
             stamps: Arc::clone(&stamps),
             facts: Arc::clone(&facts),
             saved: Arc::clone(&saved),
-            revoked: Revoked::open(&folder.path, now()),
+            revoked,
             now,
             lease_saved: None,
             heard: loaded.position.is_some(),
@@ -96,7 +101,7 @@ impl Link {
         let machine = EdgeLink::new(identity, loaded.position);
         let reading = Reading::new(control_plane, facts, stamps, lease, saved);
         let link = Self { machine, effects, connector, leave_at_stop: config.leave_at_stop, _folder: folder };
-        (link, reading)
+        Ok((link, reading))
     }
 
     /// Starts it on a thread of its own: a busy edge must not be late with an acknowledgement.

@@ -11,6 +11,7 @@ use cargoman_credential::Digest;
 use cargoman_edge_protocol::TenantId;
 use cargoman_edge_protocol::link::Epoch;
 use chrono::{DateTime, Utc};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 /// Nobody restores an older backup than this.
@@ -36,16 +37,29 @@ impl Revoked {
     /// The log in the state folder.
     pub(crate) fn open(folder: &Path, now: DateTime<Utc>) -> Self {
         let path = folder.join("revoked");
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let bytes = if path.is_file() { std::fs::read(&path).unwrap_or_default() } else { Vec::new() };
         let mut log = Self { file: None, epoch: None, tokens: BTreeMap::new() };
-        // A line that was cut short was not acknowledged.
-        for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
-            log.epoch = Some(line.epoch);
-            if let Some((tenant, digest)) = line.token.filter(|_| now - line.at < KEPT) {
-                log.tokens.insert((tenant, digest.to_hex()), (digest, line.at));
+        let mut damaged = 0;
+        for line in bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
+            let Ok(Line { epoch, at, token }) = serde_json::from_slice(line) else {
+                // One that was cut short was not acknowledged.
+                damaged += usize::from(line.ends_with(b"\n"));
+                continue;
+            };
+            log.epoch = Some(epoch);
+            if let Some((tenant, digest)) = token.filter(|_| now - at < KEPT) {
+                log.tokens.insert((tenant, digest.to_hex()), (digest, at));
             }
         }
-        match File::options().append(true).create(true).mode(0o600).open(&path) {
+        if damaged > 0 {
+            tracing::error!(
+                target: "cargoman::edge", lines = damaged, file = %path.display(),
+                "lines of the log of revoked tokens are damaged; after a restore of the database these tokens could be good again"
+            );
+        }
+        // A pipe would wait for a reader.
+        let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+        match File::options().append(true).create(true).mode(0o600).custom_flags(nonblocking).open(&path) {
             Ok(file) => log.file = Some(file),
             Err(error) => tracing::error!(
                 target: "cargoman::edge", %error, file = %path.display(),
@@ -53,7 +67,7 @@ impl Revoked {
             ),
         }
         // A torn last line must not swallow the next one.
-        if !text.is_empty() && !text.ends_with('\n') {
+        if !bytes.is_empty() && !bytes.ends_with(b"\n") {
             log.write(b"\n");
         }
         log
@@ -123,6 +137,12 @@ mod tests {
             .unwrap();
         let mut log = Revoked::open(folder.path(), at);
         assert_eq!((log.epoch(), log.tokens().len()), (Some(1), 2));
+        // One bad byte costs one line.
+        let path = folder.path().join("revoked");
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.extend(b"\xff\xff\n");
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(Revoked::open(folder.path(), at).tokens().len(), 2);
         log.handed_over(2, at);
         log.note(2, tenant, token(3), at);
         let log = Revoked::open(folder.path(), at);

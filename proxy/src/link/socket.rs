@@ -49,6 +49,9 @@ pub(super) enum ConnectError {
     /// The credential is not good.
     #[error("{0}: the credential of this edge is refused; join it anew with a join token")]
     Credential(String),
+    /// The edge was fenced.
+    #[error("{0}: this edge was fenced")]
+    Fenced(String),
     /// The address makes no sense.
     #[error("{0}: not an address of a control plane")]
     Address(String),
@@ -107,6 +110,9 @@ impl Connector {
             Ok((socket, _)) => Ok(socket),
             Err(tokio_tungstenite::tungstenite::Error::Http(answer)) if answer.status() == StatusCode::UNAUTHORIZED => {
                 Err(ConnectError::Credential(address.to_string()))
+            }
+            Err(tokio_tungstenite::tungstenite::Error::Http(answer)) if answer.status() == StatusCode::GONE => {
+                Err(ConnectError::Fenced(address.to_string()))
             }
             Err(error) => Err(ConnectError::Refused { address: address.to_string(), error: error.to_string() }),
         }

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
@@ -39,6 +39,8 @@ impl StateFolder {
         let fail = |error| OpenStateError::Io(path.to_owned(), error);
         // It will hold who downloaded what: nobody else's to read.
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fail)?;
+        // It may have been made by another hand.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(fail)?;
         let mut options = OpenOptions::new();
         let lock =
             options.write(true).create(true).truncate(false).mode(0o600).open(path.join("lock")).map_err(fail)?;
@@ -48,6 +50,15 @@ impl StateFolder {
             Err(TryLockError::Error(error)) => return Err(fail(error)),
         }
         Ok(Self { id: id(path).map_err(fail)?, path: path.to_owned(), lock })
+    }
+}
+
+impl StateFolder {
+    /// Names the machine and this folder on it: other ones in a copy, wherever it lies.
+    pub(crate) fn home(&self) -> String {
+        let machine = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        let inode = fs::metadata(self.path.join("state-id")).map(|metadata| metadata.ino()).unwrap_or_default();
+        format!("{}:{inode}", machine.trim())
     }
 }
 
@@ -63,7 +74,9 @@ fn id(path: &Path) -> io::Result<Uuid> {
     let file = path.join("state-id");
     match fs::read_to_string(&file) {
         Ok(text) => {
-            return Uuid::try_parse(text.trim()).map_err(|_| io::Error::other("its file `state-id` holds no UUID"));
+            return Uuid::try_parse(text.trim()).map_err(|_| {
+                io::Error::other("its file `state-id` holds no UUID; move the folder aside to begin anew")
+            });
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),

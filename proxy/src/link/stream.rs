@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::effects::{Effects, Outcome};
 use super::lease::boot_time;
-use super::socket::{Connector, Socket};
+use super::socket::{ConnectError, Connector, Socket};
 
 /// How often a lease is asked for.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
@@ -63,6 +63,7 @@ pub(crate) async fn run(
                 }
                 end
             }
+            Err(ConnectError::Fenced(_)) => End::Fenced,
             Err(error) => {
                 effects.log_failure(&error);
                 End::Again { useful: false }

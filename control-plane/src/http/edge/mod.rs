@@ -36,14 +36,15 @@ impl Edge {
     /// Whose credential that is.
     ///
     /// # Errors
-    /// `Unauthorized` when it is nobody's, or that of an edge that was fenced.
+    /// `Unauthorized` when it is nobody's, `Fenced` when it is that of an edge that was fenced.
     pub(crate) async fn of(secret: &str, state: &State) -> Result<Self, ApiError> {
         if Digest::of(secret.as_bytes()) == state.secrets.edge {
             return Ok(Self { id: None });
         }
         let secret = Secret::parse(secret).ok().filter(|secret| secret.kind() == Kind::Edge);
         let digest = secret.ok_or(ApiError::Unauthorized)?.digest();
-        let id = state.database.system().edge_of_digest(digest).await?;
-        Ok(Self { id: Some(id.ok_or(ApiError::Unauthorized)?) })
+        let edge = state.database.system().edge_of_digest(digest).await?.ok_or(ApiError::Unauthorized)?;
+        // Told apart from a credential that nobody knows: an edge obeys this, and takes the other for a mistake of configuration.
+        if edge.fenced { Err(ApiError::Fenced) } else { Ok(Self { id: Some(edge.id) }) }
     }
 }

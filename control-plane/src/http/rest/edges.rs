@@ -1,7 +1,7 @@
 //! `/edges`: who answers Composer, how far he is, and how to let one in or shut one out. Root's own: edges serve every tenant.
 
 use axum::extract::State as FromState;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use cargoman_credential::{Kind, Secret};
 use chrono::Duration;
@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::clock::now;
 use crate::error::ApiError;
+use crate::http::consent::flags;
 use crate::http::envelope::{Paging, data, data_with, whole_list};
 use crate::http::fields::Fields;
 use crate::http::operator::Root;
@@ -49,11 +50,14 @@ pub(crate) async fn create_join_token(
 }
 
 /// Its credential is dead when this answers. Whether the edge hears of it is another matter: the answer says until when it may go on.
+/// `?gone=true`: whoever calls vouches that it does not run any more, and nobody waits for it.
 pub(crate) async fn fence(
     FromState(state): FromState<State>,
     _: Root,
     Path(edge): Path<String>,
+    uri: Uri,
 ) -> Result<Response, ApiError> {
-    let fenced = state.database.system().fence_edge(id(&edge, "edge")?, &Actor::Root).await?;
+    let [gone] = flags(&uri, ["gone"])?;
+    let fenced = state.database.system().fence_edge(id(&edge, "edge")?, gone, &Actor::Root).await?;
     Ok(data(fenced.ok_or(ApiError::NotFound("edge"))?))
 }

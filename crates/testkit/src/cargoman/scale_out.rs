@@ -162,6 +162,11 @@ impl ScaleOut {
         }
     }
 
+    /// An edge's state folder.
+    pub fn edge_state(&self, edge: usize) -> PathBuf {
+        self.folder.path().join(format!("edge-state-{edge}"))
+    }
+
     /// Where the control planes keep dists.
     pub fn storage(&self) -> PathBuf {
         self.folder.path().join("storage")

@@ -1,14 +1,18 @@
 //! What a starting edge takes over from the run before. It must never take facts from a file that is not whole and its own, and
 //! grant itself no time that it cannot prove.
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cargoman_credential::Digest;
 use cargoman_edge_protocol::link::Position;
-use cargoman_edge_protocol::{Key, Revision};
+use cargoman_edge_protocol::{Change, Key, Revision, TenantId};
 use chrono::{DateTime, Utc};
+use rustix::fs::OFlags;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -18,10 +22,12 @@ use crate::cache::stamps::{Stamp, Stamps};
 use crate::cache::{Facts, Known, Standing};
 use crate::link::reading::Grounded;
 
-/// Where the clocks stand, and which run of the machine this is.
+/// Where the clocks stand, and which machine, folder and run of the machine this is.
 #[derive(Debug, Clone)]
 pub(crate) struct Clocks {
     pub(crate) boot: String,
+    /// Which machine, and which folder on it.
+    pub(crate) home: String,
     pub(crate) since_boot: Duration,
     pub(crate) wall: DateTime<Utc>,
 }
@@ -46,6 +52,8 @@ pub(super) enum LoadError {
     Broken(usize),
     #[error("it is of another release")]
     Version,
+    #[error("it is no regular file")]
+    NoFile,
 }
 
 /// The lease as the file has it.
@@ -59,8 +67,9 @@ struct SavedLease {
 #[derive(Default)]
 struct Contents {
     boot: String,
+    home: String,
     position: Option<Position>,
-    events: Vec<(i64, cargoman_edge_protocol::Change)>,
+    events: Vec<(i64, Change)>,
     facts: Vec<(Key, Revision, i64, Box<RawValue>)>,
     lease: Option<SavedLease>,
     /// The latest instant that stands in it.
@@ -73,6 +82,7 @@ pub(super) fn load(
     path: &Path,
     chain: Chain,
     clocks: &Clocks,
+    revoked: &[(TenantId, Digest)],
     facts: &Kept,
     stamps: &Stamps,
 ) -> Result<Loaded, LoadError> {
@@ -84,14 +94,28 @@ pub(super) fn load(
     }
     let lease = contents.lease(clocks);
     let count = contents.facts.len();
+    let revoked: HashSet<(TenantId, String)> =
+        revoked.iter().map(|(tenant, digest)| (*tenant, digest.to_hex())).collect();
     for (key, revision, seq, value) in contents.facts {
+        // Whatever the file says: it may be an older copy of itself, or lack its end.
+        if let Key::Access { tenant, digest } = &key
+            && revoked.contains(&(*tenant, digest.to_hex()))
+        {
+            continue;
+        }
         put(facts, stamps, key, (revision, stamps.stamp_of_disk(seq)), &value);
     }
     Ok(Loaded { position: Some(position), lease, facts: count })
 }
 
 fn read(path: &Path, mut chain: Chain) -> Result<Contents, LoadError> {
-    let mut file = BufReader::with_capacity(1 << 20, std::fs::File::open(path)?);
+    // Opening a pipe would otherwise wait for somebody to write to it.
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = std::fs::File::options().read(true).custom_flags(nonblocking).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(LoadError::NoFile);
+    }
+    let mut file = BufReader::with_capacity(1 << 20, file);
     let mut contents = Contents::default();
     let mut line = Vec::new();
     for number in 1.. {
@@ -115,7 +139,7 @@ impl Contents {
     fn take(&mut self, record: Record) {
         self.closed = false;
         match record {
-            Record::Begin { boot, .. } => self.boot = boot,
+            Record::Begin { boot, home, .. } => (self.boot, self.home) = (boot, home),
             Record::Fact { key, revision, seq, value } => self.facts.push((key, revision, seq, value)),
             Record::Event { position, change } => {
                 if self.position.is_none_or(|known| known.epoch != position.epoch || known.seq < position.seq) {
@@ -127,7 +151,10 @@ impl Contents {
                 self.lease = Some(SavedLease { until_boot_ms, until, grace_s });
                 self.at = self.at.max(Some(at));
             }
-            Record::Dropped => *self = Self { boot: std::mem::take(&mut self.boot), at: self.at, ..Self::default() },
+            Record::Dropped => {
+                let (boot, home) = (std::mem::take(&mut self.boot), std::mem::take(&mut self.home));
+                *self = Self { boot, home, at: self.at, ..Self::default() };
+            }
             Record::Left => self.lease = None,
             Record::Closed { at } => {
                 self.at = self.at.max(Some(at));
@@ -136,11 +163,11 @@ impl Contents {
         }
     }
 
-    /// The lease, as far as it can be proved: not when the wall clock went back, and not when a power cut may have taken the end
+    /// The lease, as far as it can be proved: not in a copy of the folder, not when the wall clock went back, and not when a power cut may have taken the end
     /// of the file with it.
     fn lease(&self, clocks: &Clocks) -> Option<(Duration, Duration)> {
         let saved = self.lease.as_ref()?;
-        if self.at.is_none_or(|at| clocks.wall < at) {
+        if self.home != clocks.home || self.at.is_none_or(|at| clocks.wall < at) {
             return None;
         }
         let grace = Duration::from_secs(saved.grace_s);

@@ -2,7 +2,8 @@
 //! written anew. From it an edge serves that starts while the control plane is away.
 //!
 //! An event is in the file before it is acknowledged. Otherwise a revocation could be called effective, the edge be killed, and
-//! come back with the revoked token. Where that cannot be kept (a full disk) the file is removed.
+//! come back with the revoked token. Where that cannot be kept (a full disk) the file is removed, and an edge that cannot even remove
+//! it does not start. Tokens that the log of revoked ones names are not believed, whatever the file says.
 
 mod load;
 mod record;
@@ -11,10 +12,11 @@ use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use cargoman_credential::Digest;
 use cargoman_edge_protocol::link::Position;
-use cargoman_edge_protocol::{Change, Key};
+use cargoman_edge_protocol::{Change, Key, TenantId};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -27,6 +29,10 @@ use crate::link::reading::Grounded;
 
 /// The file's name in the state folder.
 const NAME: &str = "facts";
+/// The one that is being written anew.
+const NEW: &str = "facts.new";
+/// After writing it anew failed, it is tried again.
+const RECOVERY: Duration = Duration::from_secs(60);
 
 /// A file smaller than this is never written anew.
 const SMALL: u64 = 16 << 20;
@@ -36,6 +42,7 @@ pub(crate) struct Saved {
     folder: PathBuf,
     beginning: Chain,
     boot: String,
+    home: String,
     files: Mutex<Files>,
 }
 
@@ -47,6 +54,8 @@ struct Files {
     next: Option<Open>,
     /// Bytes of the current one when it was new.
     fresh: u64,
+    /// When writing it anew last failed.
+    failed: Option<Instant>,
 }
 
 struct Open {
@@ -64,17 +73,21 @@ impl Open {
 
 impl Saved {
     /// The state in `folder`, proved by the edge's credential. What can be used of it goes into `facts`; the file goes on being
-    /// written from there.
+    /// written from there. `revoked`: tokens that are not believed, whatever the file says.
+    ///
+    /// # Errors
+    /// When what the run before left can neither be replaced nor removed.
     pub(crate) fn open(
         folder: &Path,
         credential: &str,
         clocks: &Clocks,
+        revoked: &[(TenantId, Digest)],
         facts: &Kept,
         stamps: &Stamps,
-    ) -> (Self, Loaded) {
+    ) -> std::io::Result<(Self, Loaded)> {
         let beginning = Chain::new(credential);
         let path = folder.join(NAME);
-        let loaded = match load::load(&path, beginning.clone(), clocks, facts, stamps) {
+        let loaded = match load::load(&path, beginning.clone(), clocks, revoked, facts, stamps) {
             Ok(loaded) => loaded,
             Err(load::LoadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Loaded::default(),
             Err(error) => {
@@ -85,7 +98,8 @@ impl Saved {
                 Loaded::default()
             }
         };
-        let saved = Self { folder: folder.to_owned(), beginning, boot: clocks.boot.clone(), files: Mutex::default() };
+        let (boot, home) = (clocks.boot.clone(), clocks.home.clone());
+        let saved = Self { folder: folder.to_owned(), beginning, boot, home, files: Mutex::default() };
         // Until the state is written anew, after what was loaded is safe in its place, the old file stays as it is.
         saved.rewrite(
             facts,
@@ -98,7 +112,11 @@ impl Saved {
                 wall: clocks.wall,
             }),
         );
-        (saved, loaded)
+        if saved.lock().current.is_none() {
+            // The old file would not hold what is acknowledged from now on.
+            remove(&path)?;
+        }
+        Ok((saved, loaded))
     }
 
     /// A fact, if it may be used again. That is looked at when nothing else can be written: a fact that an event has overtaken must
@@ -151,6 +169,7 @@ impl Saved {
     pub(crate) fn is_overgrown(&self) -> bool {
         let files = self.lock();
         files.next.is_none()
+            && files.failed.is_none_or(|failed| failed.elapsed() > RECOVERY)
             && files.current.as_ref().is_none_or(|open| open.bytes > SMALL && open.bytes > 3 * files.fresh)
     }
 
@@ -171,7 +190,12 @@ impl Saved {
             self.put_next_in_place()
         });
         if let Err(error) = written {
-            self.lock().next = None;
+            {
+                let mut files = self.lock();
+                (files.next, files.failed) = (None, Some(Instant::now()));
+            }
+            // What is half written takes room from what must be written. Best effort: it is never read.
+            let _ = std::fs::remove_file(self.folder.join(NEW));
             tracing::warn!(
                 target: "cargoman::edge", %error, folder = %self.folder.display(),
                 "the state cannot be saved; after a restart nothing is served until the control plane answers"
@@ -180,10 +204,12 @@ impl Saved {
     }
 
     fn start_next(&self, position: Option<Position>, lease: Option<&LeaseRecord>) -> std::io::Result<()> {
-        let path = self.folder.join(format!("{NAME}.new"));
-        let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        let path = self.folder.join(NEW);
+        // Whatever lies there is not ours any more.
+        remove(&path)?;
+        let file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
         let mut open = Open { file, chain: self.beginning.clone(), bytes: 0 };
-        open.write(&Record::Begin { version: VERSION, boot: self.boot.clone() })?;
+        open.write(&Record::Begin { version: VERSION, boot: self.boot.clone(), home: self.home.clone() })?;
         if let Some(position) = position {
             open.write(&Record::Event { position, change: None })?;
         }
@@ -213,7 +239,11 @@ impl Saved {
     fn put_next_in_place(&self) -> std::io::Result<()> {
         let mut files = self.lock();
         let Some(next) = files.next.take() else { return Ok(()) };
-        std::fs::rename(self.folder.join(format!("{NAME}.new")), self.folder.join(NAME))?;
+        // On the disk before anything is acknowledged that only the new one holds: after a power cut the old one, which may have been
+        // closed in order, must not be there again.
+        next.file.sync_all()?;
+        std::fs::rename(self.folder.join(NEW), self.folder.join(NAME))?;
+        File::open(&self.folder)?.sync_all()?;
         files.fresh = next.bytes;
         files.current = Some(next);
         Ok(())
@@ -234,13 +264,21 @@ impl Saved {
         let failed = files.current.as_mut().and_then(|current| current.write(record).err());
         if let Some(error) = failed {
             files.current = None;
-            let removed = std::fs::remove_file(self.folder.join(NAME));
+            let removed = remove(&self.folder.join(NAME));
             tracing::error!(target: "cargoman::edge", %error, ?removed, "the saved state cannot be written and was removed");
         }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Files> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is not there is removed already.
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done,
     }
 }
 

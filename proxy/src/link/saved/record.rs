@@ -23,6 +23,9 @@ pub(super) enum Record {
         version: u32,
         /// Of the machine's run: what was written before a power cut may lack its end.
         boot: String,
+        /// Of the machine and the folder: a copy elsewhere grants itself nothing.
+        #[serde(default)]
+        home: String,
     },
     /// A fact was read.
     Fact { key: Key, revision: Revision, seq: Seq, value: Box<RawValue> },

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -21,7 +22,7 @@ impl Open {
     /// Makes a new file. Ids grow with time, so that names tell the order.
     pub(super) fn create(folder: &Path) -> io::Result<Self> {
         let id = Uuid::now_v7();
-        let file = File::options().append(true).create_new(true).open(path(folder, id))?;
+        let file = File::options().append(true).create_new(true).mode(0o600).open(path(folder, id))?;
         Ok(Self { id, events: 0, bytes: 0, file })
     }
 
