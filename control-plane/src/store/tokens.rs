@@ -3,7 +3,7 @@
 use cargoman_credential::{Digest, Secret};
 use cargoman_edge_protocol::{Change, TenantId};
 use cargoman_licence::{PackageGlob, Scope};
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::domain::customer::Token;
@@ -157,16 +157,20 @@ pub async fn find(
     }))
 }
 
-/// Revokes one token and all that it made, and those made. One that was revoked before keeps its first date and is told to the edges
-/// once more: whoever asks again, because he got no answer, learns whether it is effective. The token afterwards.
+/// Revokes one token of a customer and all that it made, and those made. One that was revoked before keeps its first date and is told
+/// to the edges once more: whoever asks again, because he got no answer, learns whether it is effective. The token afterwards; none
+/// when the customer has no such token: then the transaction must be dropped.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn revoke(transaction: &mut TenantTransaction, token: Token, at: DateTime<Utc>) -> Result<Token, StoreError> {
-    // As exactly as the database keeps it.
-    let at = at.trunc_subsecs(6);
+pub async fn revoke(
+    transaction: &mut TenantTransaction,
+    customer: CustomerId,
+    id: TokenId,
+    at: DateTime<Utc>,
+) -> Result<Option<Token>, StoreError> {
     let tenant = transaction.tenant().0;
-    let ended = sqlx::query_scalar!(
+    let rows = sqlx::query!(
         "with recursive line as (
              select id from token where tenant_id = $1 and id = $2
              union
@@ -174,15 +178,30 @@ pub async fn revoke(transaction: &mut TenantTransaction, token: Token, at: DateT
          )
          update token set revoked_at = coalesce(revoked_at, $3), revision = nextval('revision')
          where tenant_id = $1 and id in (select id from line)
-         returning digest",
+         returning id, name, scope, package_scopes, last_four, created_at, expires_at, revoked_at, last_used_at
+                 , host(last_used_ip) as last_used_ip, customer_id, digest",
         tenant,
-        token.id.0,
+        id.0,
         at
     )
     .fetch_all(transaction.connection())
     .await?;
-    tell(transaction, ended, true)?;
-    Ok(Token { revoked_at: token.revoked_at.or(Some(at)), ..token })
+    let digests = rows.iter().map(|row| row.digest.clone()).collect();
+    let own = rows.into_iter().find(|row| row.id == id.0 && row.customer_id == customer.0);
+    let Some(row) = own else { return Ok(None) };
+    tell(transaction, digests, true)?;
+    Ok(Some(Token {
+        id,
+        name: row.name,
+        scope: row.scope,
+        package_scopes: row.package_scopes,
+        last_four: row.last_four,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        revoked_at: row.revoked_at,
+        last_used_at: row.last_used_at,
+        last_used_ip: row.last_used_ip,
+    }))
 }
 
 /// The token that made this one, if one did.

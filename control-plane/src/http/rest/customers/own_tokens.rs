@@ -142,7 +142,8 @@ pub(crate) async fn revoke(
     if token.id != own.id && !within {
         return Err(ApiError::Forbidden("that token may do more than this one; ask the vendor to revoke it"));
     }
-    let after = store::revoke(&mut transaction, token, now()).await?;
+    let after = store::revoke(&mut transaction, customer.id, token.id, now()).await?;
+    let after = after.ok_or(ApiError::NotFound("token"))?;
     transaction.audit("token.revoke", &customer.id.to_string(), json!({"token": after.id}));
     transaction.commit().await?;
     Ok(data(after))

@@ -149,8 +149,8 @@ pub(crate) async fn revoke(
     if !customers::lock_alone(&mut transaction, customer).await? {
         return Err(ApiError::NotFound("customer"));
     }
-    let token = one(&mut transaction, customer, &token).await?;
-    let after = store::revoke(&mut transaction, token, now()).await?;
+    let token = id(&token, "token")?;
+    let after = store::revoke(&mut transaction, customer, token, now()).await?.ok_or(ApiError::NotFound("token"))?;
     transaction.audit("token.revoke", &customer.to_string(), json!({"token": after.id}));
     transaction.commit().await?;
     Ok(data(after))
@@ -191,7 +191,7 @@ pub(crate) async fn rotate(
     // Before the old one ends, which would end them too.
     store::hand_over(&mut transaction, old.id, token.id).await?;
     match grace {
-        0 => drop(store::revoke(&mut transaction, old.clone(), now()).await?),
+        0 => drop(store::revoke(&mut transaction, customer, old.id, now()).await?),
         _ => store::end_rotated(&mut transaction, old.id, now() + Duration::seconds(grace)).await?,
     }
     let detail = json!({"old": old.id, "new": token.id, "grace_seconds": grace});
