@@ -72,6 +72,22 @@ impl Database {
     }
 }
 
+/// Begins a transaction, to the end: given up half-way, it would leave a connection in the pool with a transaction open that nobody
+/// knows of, and what the next one writes there would be lost.
+pub(super) async fn begin(
+    pool: &PgPool,
+    statement: Option<String>,
+) -> sqlx::Result<sqlx::Transaction<'static, sqlx::Postgres>> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move {
+        match statement {
+            Some(statement) => pool.begin_with(sqlx::AssertSqlSafe(statement)).await,
+            None => pool.begin().await,
+        }
+    });
+    begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+}
+
 async fn pool(
     options: &PgConnectOptions,
     role: &'static str,

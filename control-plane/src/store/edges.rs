@@ -89,7 +89,7 @@ impl System {
         secret: &Secret,
         actor: &Actor,
     ) -> Result<JoinToken, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = crate::store::database::begin(&self.pool, None).await?;
         let id = JoinTokenId::new();
         let created_at = sqlx::query_scalar!(
             "insert into edge_join_token (id, name, digest, last_four, expires_at) values ($1, $2, $3, $4, $5) returning created_at",
@@ -122,7 +122,7 @@ impl System {
         name: &str,
         credential: &Secret,
     ) -> Result<Option<String>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = crate::store::database::begin(&self.pool, None).await?;
         let token = sqlx::query!(
             "update edge_join_token set used_at = now()
              where digest = $1 and used_at is null and expires_at > now() returning id, name",
@@ -215,7 +215,7 @@ impl System {
     /// # Errors
     /// When the database refuses.
     pub async fn fence_edge(&self, id: EdgeId, gone: bool, actor: &Actor) -> Result<Option<Fenced>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = crate::store::database::begin(&self.pool, None).await?;
         let name = sqlx::query_scalar!(
             "insert into edge as e (id, name, fenced_at)
              select id, name, now() from (

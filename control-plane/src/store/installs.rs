@@ -32,7 +32,7 @@ impl System {
     pub async fn count_installs(&self, report: &InstallReport, at: DateTime<Utc>) -> Result<(), StoreError> {
         let token = report.token.parse().ok();
         let report = Report { tenant: report.tenant.0, token, installs: report.installs.clone(), at };
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = crate::store::database::begin(&self.pool, None).await?;
         add(&mut transaction, &[report]).await?;
         transaction.commit().await?;
         Ok(())

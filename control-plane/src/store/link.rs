@@ -64,7 +64,7 @@ impl System {
     pub async fn revoke_handed_over(&self, tokens: &[(TenantId, Digest)], actor: &Actor) -> Result<usize, StoreError> {
         let tenants: Vec<Uuid> = tokens.iter().map(|(tenant, _)| tenant.0).collect();
         let digests: Vec<String> = tokens.iter().map(|(_, digest)| digest.to_hex()).collect();
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = crate::store::database::begin(&self.pool, None).await?;
         let rows = sqlx::query!(
             "update token t set revoked_at = now(), revision = nextval('revision')
              from unnest($1::uuid[], $2::text[]) as given (tenant_id, digest)

@@ -53,7 +53,7 @@ impl System {
         is_default: bool,
         actor: &Actor,
     ) -> Result<Tenant, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = crate::store::database::begin(&self.pool, None).await?;
         let row = sqlx::query_as!(
             Row,
             "insert into tenant (id, slug, name, is_default) values ($1, $2, $3, $4)

@@ -73,7 +73,7 @@ impl TenantTransaction {
     pub async fn begin(database: &Database, tenant: TenantId, actor: Actor) -> Result<Self, StoreError> {
         // In one go. What is put in is an id and nothing else.
         let begin = format!("begin; set local cargoman.tenant = '{}'", tenant.0);
-        let inner = database.app.begin_with(sqlx::AssertSqlSafe(begin)).await?;
+        let inner = super::database::begin(&database.app, Some(begin)).await?;
         Ok(Self { inner, tenant, actor, rehearsed: false, told: false, changes: Vec::new(), deeds: Vec::new() })
     }
 

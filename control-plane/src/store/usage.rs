@@ -26,7 +26,7 @@ impl System {
     /// # Errors
     /// When the database refuses; then nothing of it is counted.
     pub async fn count_usage(&self, batch: &Batch, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = crate::store::database::begin(&self.pool, None).await?;
         let new = new_tenants(&mut transaction, batch).await?;
         if new.is_empty() {
             return Ok(());
