@@ -17,6 +17,7 @@ use crate::git::child::Worker;
 use crate::http::gate::{Gate, Patience};
 use crate::http::listener::Connections;
 use crate::http::router;
+use crate::http::serve::serve;
 use crate::http::tls::{self, TlsError};
 use crate::jobs;
 use crate::link::Link;
@@ -161,7 +162,7 @@ impl Server {
     /// an access nothing is ever served.
     ///
     /// # Errors
-    /// When a listener fails, or the database cannot be used however often it is tried.
+    /// When the database cannot be used however often it is tried.
     pub async fn serve(
         self,
         access: impl Future<Output = Option<Access>>,
@@ -180,12 +181,16 @@ impl Server {
             patience_over: patience.clone(),
             database: OnceLock::new(),
         });
-        let public = Connections::take(public, None, stopped(stop.clone()))?;
-        let edge = Connections::take(edge, tls, stopped(stop.clone()))?;
+        let public = Connections::take(public, None, stopped(stop.clone()));
+        let edge = Connections::take(edge, tls, stopped(stop.clone()));
         let public = answer(public, &doors.public, stop.clone());
         let edge = answer(edge, &doors.edge, stop.clone());
         let work = work(start, storage, access, Arc::clone(&doors), pulse, stop.clone());
-        let all = async { tokio::try_join!(public, edge, work).map(|_| ()) };
+        let answered = async {
+            tokio::join!(public, edge);
+            Ok(())
+        };
+        let all = async { tokio::try_join!(answered, work).map(|_| ()) };
         let overdue = async {
             stopped(stop.clone()).await;
             tokio::time::sleep(DRAIN).await;
@@ -273,14 +278,14 @@ async fn listen(address: SocketAddr, given: Option<std::net::TcpListener>) -> Re
 }
 
 /// Answers on one listener. After the stop no connection is taken, and those there are may ask once more; then they end.
-async fn answer(connections: Connections, gate: &Arc<Gate>, stop: watch::Receiver<bool>) -> Result<(), StartError> {
+async fn answer(connections: Connections, gate: &Arc<Gate>, stop: watch::Receiver<bool>) {
     let open = connections.open();
     let quiet = async move {
         stopped(stop).await;
         // An error means that some are left: they are idle, or end with the request they are at.
         tokio::time::timeout(IDLE, open.none()).await.ok();
     };
-    Ok(axum::serve(connections, gate.service()).with_graceful_shutdown(quiet).await?)
+    serve(connections, gate.service(), quiet).await;
 }
 
 /// Removes what was coming in when the program was killed; nobody else writes such files.

@@ -1,10 +1,11 @@
 //! A balancer in front of several edges: nginx, as operators run it, which asks the next one when one is away.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use cargoman_testkit::deadline::poll_until;
+use cargoman_testkit::port;
 use tempfile::TempDir;
 
 /// A running nginx; ended when dropped.
@@ -20,8 +21,7 @@ impl Balancer {
     #[track_caller]
     pub fn start(edges: &[String]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a free port").port();
-        let address = format!("127.0.0.1:{port}");
+        let address = port::free_address();
         let servers: String = edges.iter().map(|edge| format!("server {edge} fail_timeout=1s;")).collect();
         // One process: nothing here is to be measured, and killing it ends all of it.
         let configuration = format!(

@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own functions fail by panicking")]
 
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cargoman_testkit::cargoman::{ADMIN_TOKEN, Registry, command};
 use cargoman_testkit::deadline::poll_until;
+use cargoman_testkit::port;
 use cargoman_testkit::raw_http::{self, Connection};
 use cargoman_tests::processes::descendants;
 use cargoman_tests::world::LOCAL;
@@ -80,8 +80,7 @@ fn up_answers_before_its_database_is_there() {
     let folder = tempfile::tempdir().unwrap();
     // PostgreSQL may run as somebody else, who has to pass.
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
-    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let (edge, control) = (free(), free());
+    let (edge, control) = (port::free_address(), port::free_address());
     let started = Instant::now();
     let mut up = command();
     up.args(["up", "--listen", &edge, "--control-listen", &control, "--data"]).arg(folder.path().join("data"));

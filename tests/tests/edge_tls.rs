@@ -44,8 +44,8 @@ fn the_edge_api_speaks_tls() {
     );
     let control = control_plane(folder, edge_address, &credential, database.url(), &server);
     let _control = Program::start(&control, "public:edge-api", &[for_public, for_edge_api], &log("control"));
-    // Whoever connects and says nothing holds up nobody.
-    let _silent: Vec<_> = (0..20).map(|_| TcpStream::connect(edge_api).unwrap()).collect();
+    // Whoever connects and says nothing holds up nobody: these are more than there may be handshakes at once.
+    let _silent: Vec<_> = (0..300).map(|_| TcpStream::connect(edge_api).unwrap()).collect();
     let ready = |address| (raw_http::get(&format!("http://{address}/readyz"), &[]).status == 200).then_some(());
     poll_until("the control plane", LIMIT, || ready(public));
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderValue, Method, StatusCode, Version, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -59,10 +59,9 @@ impl Gate {
         Router::new().fallback(move |request: Request| {
             let gate = Arc::clone(&gate);
             async move {
-                // HTTP/2 says so in a frame of its own, and what was upgraded is HTTP no more.
-                let may_close = request.version() <= Version::HTTP_11;
                 let mut response = gate.pass(request).await;
-                if may_close && *gate.stop.borrow() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                // What was upgraded is HTTP no more.
+                if *gate.stop.borrow() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 response

@@ -1,8 +1,8 @@
 //! A listener's connections: takes them, does their TLS, counts them, and stops taking them when the program is to end. What is
-//! said on them is not its business.
+//! said on them is not its business. It must never let those who say nothing keep out those who do.
 
+use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,21 +10,24 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Handshakes at once; strangers who begin one and say nothing must not use up the memory.
+/// Handshakes at once; strangers who begin one and say nothing must not use up the memory. With one more the oldest is given up: one
+/// that is meant takes milliseconds.
 const MOST_HANDSHAKES: usize = 256;
+/// Connections at once. With more there would be no files left for the database and the storage.
+const MOST_CONNECTIONS: usize = 8_192;
 /// After a failure to take a connection: too many files are open, most likely.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Takes connections until the stop.
 pub(crate) struct Connections {
-    taken: mpsc::Receiver<(Connection, SocketAddr)>,
-    address: SocketAddr,
+    taken: mpsc::Receiver<Connection>,
     open: Open,
 }
 
@@ -38,8 +41,7 @@ impl Connections {
         listener: TcpListener,
         tls: Option<Arc<rustls::ServerConfig>>,
         stopped: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<Self> {
-        let address = listener.local_addr()?;
+    ) -> Self {
         let open = Open(Arc::new(watch::Sender::new(0)));
         let (sender, taken) = mpsc::channel(1);
         let taking = take_all(listener, tls.map(TlsAcceptor::from), open.clone(), sender);
@@ -50,39 +52,23 @@ impl Connections {
                 () = taking => {}
             }
         });
-        Ok(Self { taken, address, open })
+        Self { taken, open }
     }
 
     pub(crate) fn open(&self) -> Open {
         self.open.clone()
     }
-}
 
-impl axum::serve::Listener for Connections {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        match self.taken.recv().await {
-            Some(taken) => taken,
-            // No more will come; those that are there go on.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
+    /// The next one; none once the stop came.
+    pub(crate) async fn next(&mut self) -> Option<Connection> {
+        self.taken.recv().await
     }
 }
 
-async fn take_all(
-    listener: TcpListener,
-    tls: Option<TlsAcceptor>,
-    open: Open,
-    sender: mpsc::Sender<(Connection, SocketAddr)>,
-) {
-    let handshakes = Arc::new(Semaphore::new(MOST_HANDSHAKES));
+async fn take_all(listener: TcpListener, tls: Option<TlsAcceptor>, open: Open, sender: mpsc::Sender<Connection>) {
+    let mut handshakes = Handshakes::default();
     loop {
+        open.fewer_than(MOST_CONNECTIONS).await;
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -97,21 +83,18 @@ async fn take_all(
         match &tls {
             None => {
                 let connection = Connection { stream: Stream::Plain(stream), _counted: counted };
-                if sender.send((connection, address)).await.is_err() {
+                if sender.send(connection).await.is_err() {
                     return;
                 }
             }
             Some(acceptor) => {
-                let Ok(turn) = Arc::clone(&handshakes).acquire_owned().await else { return };
                 let (accepting, sender) = (acceptor.accept(stream), sender.clone());
-                tokio::spawn(async move {
-                    let shaken = tokio::time::timeout(HANDSHAKE, accepting).await;
-                    drop(turn);
-                    match shaken {
+                handshakes.begin(async move {
+                    match tokio::time::timeout(HANDSHAKE, accepting).await {
                         Ok(Ok(stream)) => {
                             let stream = Stream::Tls(Box::new(stream));
                             // An error means that nobody serves any more.
-                            sender.send((Connection { stream, _counted: counted }, address)).await.ok();
+                            sender.send(Connection { stream, _counted: counted }).await.ok();
                         }
                         Ok(Err(error)) => tracing::debug!(%error, %address, "no TLS handshake"),
                         Err(_) => tracing::debug!(%address, "a TLS handshake took too long"),
@@ -119,6 +102,24 @@ async fn take_all(
                 });
             }
         }
+    }
+}
+
+/// Those under way, oldest first.
+#[derive(Default)]
+struct Handshakes(VecDeque<AbortHandle>);
+
+impl Handshakes {
+    fn begin(&mut self, handshake: impl Future<Output = ()> + Send + 'static) {
+        if self.0.len() >= MOST_HANDSHAKES {
+            self.0.retain(|handshake| !handshake.is_finished());
+        }
+        if self.0.len() >= MOST_HANDSHAKES
+            && let Some(oldest) = self.0.pop_front()
+        {
+            oldest.abort();
+        }
+        self.0.push_back(tokio::spawn(handshake).abort_handle());
     }
 }
 
@@ -130,8 +131,12 @@ impl Open {
 
     /// Waits until there are none.
     pub(crate) async fn none(&self) {
+        self.fewer_than(1).await;
+    }
+
+    async fn fewer_than(&self, most: usize) {
         // We hold the sender, so that it cannot fail.
-        self.0.subscribe().wait_for(|open| *open == 0).await.ok();
+        self.0.subscribe().wait_for(|open| *open < most).await.ok();
     }
 }
 

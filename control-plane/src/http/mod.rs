@@ -14,4 +14,5 @@ mod propagation;
 mod request_id;
 pub mod rest;
 pub mod router;
+pub(crate) mod serve;
 pub mod tls;

@@ -38,5 +38,6 @@ mod routes;
 mod row_level_security;
 mod secrets;
 mod serving;
+mod transactions;
 mod usage;
 mod zip;

@@ -13,6 +13,7 @@ pub mod deadline;
 pub mod git;
 pub mod link_proxy;
 pub mod output;
+pub mod port;
 pub mod postgres;
 pub mod random;
 pub mod raw_http;

@@ -199,7 +199,7 @@ impl Registry {
     fn run(&mut self) {
         let binary = self.start.binary.clone().unwrap_or_else(binary);
         let mut command = program::isolated(&binary);
-        let listen = if self.edge_url.is_empty() { "127.0.0.1:0".to_owned() } else { self.edge_address() };
+        let listen = if self.edge_url.is_empty() { crate::port::free_address() } else { self.edge_address() };
         command.arg("up").arg("--data").arg(self.data()).args(["--listen", &listen]).args(&self.start.arguments);
         if let Some(toml) = &self.start.config {
             let path = self.folder.path().join("cargoman.toml");

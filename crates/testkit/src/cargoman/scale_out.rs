@@ -3,7 +3,6 @@
 
 mod database;
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -19,6 +18,7 @@ use super::program::{Program, binary, isolated};
 use super::{ADMIN_TOKEN, STOP_LIMIT};
 use crate::deadline::poll_until;
 use crate::link_proxy::LinkProxy;
+use crate::port;
 use crate::raw_http::{self, Response};
 
 /// How long anything may take to begin serving.
@@ -73,7 +73,7 @@ impl ScaleOut {
         let folder = crate::temporary::folder();
         let database = Database::start(&folder.path().join("postgres"));
         let credential = Secret::generate(Kind::Edge, &ring::rand::SystemRandom::new()).expect("random bytes");
-        let ports: Vec<_> = (0..control_planes).map(|_| (free(), free())).collect();
+        let ports: Vec<_> = (0..control_planes).map(|_| (port::free(), port::free())).collect();
         let mut world = Self {
             edges: Vec::new(),
             control_planes: Vec::new(),
@@ -83,7 +83,7 @@ impl ScaleOut {
             edge_apis: ports.iter().map(|(_, edge_api)| format!("127.0.0.1:{edge_api}")).collect(),
             folder,
         };
-        let edge_ports: Vec<_> = (0..edges).map(|_| free()).collect();
+        let edge_ports: Vec<_> = (0..edges).map(|_| port::free()).collect();
         for (number, (public, edge_api)) in ports.iter().enumerate() {
             world.add_control_plane(number, *public, *edge_api, edge_ports.first().copied().unwrap_or(1));
         }
@@ -269,9 +269,4 @@ impl Node {
         let body = body.map(Value::to_string).unwrap_or_default();
         raw_http::request(method, &format!("http://{}{path}", self.address), &headers, body.as_bytes())
     }
-}
-
-/// A port that was free a moment ago.
-fn free() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
