@@ -19,6 +19,8 @@ pub(crate) fn describe() -> Value {
         "processor": model.map(|(_, model)| model.trim()),
         "processors": std::thread::available_parallelism().map_or(0, usize::from),
         "kernel": said("uname", &["-r"]),
+        // It shares the processors out among sessions, and each of PostgreSQL's processes is one: see docs/operations.md.
+        "autogroup": std::fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled").ok().map(|on| on.trim() == "1"),
         "date": said("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"]),
     })
 }

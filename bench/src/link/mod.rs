@@ -19,22 +19,27 @@ use crate::machine;
 
 /// Between two requests of each of six readers: about 600 requests a second together.
 const PACE: Duration = Duration::from_millis(10);
+/// And several thousand.
+const FAST: Duration = Duration::from_millis(1);
 
 /// Measures, and writes what it measured to `results`.
 pub(crate) fn measure(results: &Path, quick: bool) -> Result<()> {
-    let (revocations, requests, versions, rounds) = if quick { (100, 1_000, 10, 1) } else { (1_100, 120_000, 200, 5) };
+    let (revocations, few, requests, versions, rounds) =
+        if quick { (100, 50, 1_000, 10, 1) } else { (1_100, 300, 120_000, 200, 5) };
     let link = Link::start(2, 3);
     eprintln!("revocations with three edges under load");
     let paced = revoke::measure(&link, Load::Paced(PACE), revocations, 0)?;
+    eprintln!("revocations with three edges under more of it");
+    let fast = revoke::measure(&link, Load::Paced(FAST), revocations, requests)?;
     eprintln!("revocations with three edges and no time left on this machine");
-    let full = revoke::measure(&link, Load::Full, revocations, requests)?;
+    let full = revoke::measure(&link, Load::Full, few, 0)?;
     eprintln!("publishing");
     let publish = publish::measure(&link, versions)?;
     drop(link);
     let reconnect = reconnect::measure(rounds)?;
     let machine = machine::describe();
     let whole = json!({
-        "machine": machine, "revoke": [paced, full], "publish": publish, "reconnect": reconnect,
+        "machine": machine, "revoke": [paced, fast, full], "publish": publish, "reconnect": reconnect,
     });
     std::fs::write(results.join("link.json"), format!("{whole:#}\n"))?;
     let table = table(&whole)?;
@@ -47,8 +52,13 @@ fn table(whole: &Value) -> Result<String> {
     let mut out = String::new();
     writeln!(
         out,
-        "{}. Two control planes, three edges, PostgreSQL that syncs its commits, and the load, all on this machine.\n",
-        machine::line(&whole["machine"])
+        "{}, autogroup {}. Two control planes, three edges, PostgreSQL that syncs its commits, and the load, all on this machine.\n",
+        machine::line(&whole["machine"]),
+        match whole["machine"]["autogroup"].as_bool() {
+            Some(true) => "on",
+            Some(false) => "off",
+            None => "unknown",
+        }
     )?;
     writeln!(out, "| from call to answer | median ms | p99 ms | longest ms | count |\n|---|---|---|---|---|")?;
     for part in whole["revoke"].as_array().into_iter().flatten() {

@@ -2,6 +2,8 @@
 //! database was restored when it no longer holds what was read from it; then the epoch is raised and nobody is told anything of the
 //! old one any more.
 
+use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,12 +14,16 @@ use uuid::Uuid;
 
 use super::PATIENCE;
 use super::history::{Broken, History, Judgement};
-use crate::store::{StoreError, System};
+use crate::store::{Numbered, StoreError, System};
 
 /// Without any news it looks so often.
 const EVERY: Duration = Duration::from_secs(1);
 /// A writer numbers what it wrote within this; when all do so at once, each only waits for the others.
 const WRITER: Duration = Duration::from_millis(10);
+/// Whoever numbers also tells; who has read a head that is not known here waits so long for that.
+const TOLD: Duration = Duration::from_millis(2);
+/// While the reader is busy, so much of what is told waits for him; with more, he reads all of it.
+const MOST_TOLD: usize = 100;
 /// Events that are read at once.
 const PAGE: i64 = 1_000;
 
@@ -58,8 +64,14 @@ pub(super) struct Feed {
     kick: Notify,
     soon: Notify,
     hinted: Notify,
-    /// A head that somebody has read already, so that it need not be read again.
-    hint: Mutex<Option<Position>>,
+    /// What others have read already, so that it need not be read again.
+    hints: Mutex<Hints>,
+}
+
+#[derive(Debug, Default)]
+struct Hints {
+    head: Option<Position>,
+    numbered: VecDeque<Numbered>,
 }
 
 impl Feed {
@@ -70,7 +82,7 @@ impl Feed {
             kick: Notify::new(),
             soon: Notify::new(),
             hinted: Notify::new(),
-            hint: Mutex::new(None),
+            hints: Mutex::default(),
         }
     }
 
@@ -88,16 +100,30 @@ impl Feed {
         self.soon.notify_one();
     }
 
-    /// Everything up to `head` was numbered.
-    pub(super) fn look_at(&self, head: Position) {
+    /// Somebody has numbered these.
+    pub(super) fn told(&self, numbered: Numbered) {
+        let head = numbered.head;
+        self.hint(head, Some(numbered));
+    }
+
+    fn hints(&self) -> MutexGuard<'_, Hints> {
+        self.hints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything up to `head` was numbered, and perhaps told.
+    fn hint(&self, head: Position, numbered: Option<Numbered>) {
         if self.judge(head) == Judgement::Known {
             return;
         }
-        let mut hint = self.hint.lock().unwrap_or_else(PoisonError::into_inner);
-        if hint.is_none_or(|hint| (hint.epoch, hint.seq) < (head.epoch, head.seq)) {
-            *hint = Some(head);
+        let mut hints = self.hints();
+        if hints.head.is_none_or(|known| (known.epoch, known.seq) < (head.epoch, head.seq)) {
+            hints.head = Some(head);
         }
-        drop(hint);
+        hints.numbered.extend(numbered);
+        if hints.numbered.len() > MOST_TOLD {
+            hints.numbered.clear();
+        }
+        drop(hints);
         self.hinted.notify_one();
     }
 
@@ -114,7 +140,6 @@ impl Feed {
     /// Waits until `head`, read from the database, is known here; in which history. None when it is not in time, or never will be.
     pub(super) async fn reach(&self, head: Position, patience: Duration) -> Option<u64> {
         let mut tips = self.watch();
-        self.look_at(head);
         let known = async {
             loop {
                 {
@@ -130,7 +155,16 @@ impl Feed {
                 tips.changed().await.ok()?;
             }
         };
-        timeout(patience, known).await.ok().flatten()
+        let mut known = pin!(timeout(patience, known));
+        let known = tokio::select! {
+            biased;
+            known = known.as_mut() => known,
+            () = tokio::time::sleep(TOLD) => {
+                self.hint(head, None);
+                known.await
+            }
+        };
+        known.ok().flatten()
     }
 
     /// What comes after `seq` in the history `generation`.
@@ -194,13 +228,20 @@ impl Feed {
         tokio::time::sleep(WRITER).await;
     }
 
-    /// Reads up to a head that somebody else has read. It may be old: it proves nothing but that there is more.
+    /// Takes what was told, and reads up to a head that somebody else has read. It may be old: it proves nothing but that there is
+    /// more.
     async fn read_hint(&self, system: &System) -> Result<(), StoreError> {
-        let hint = self.hint.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(hint) = hint else { return Ok(()) };
-        match self.judge(hint) {
+        let Hints { head, numbered } = std::mem::take(&mut *self.hints());
+        for numbered in numbered {
+            let followed = self.history().follow(numbered, Instant::now());
+            if followed {
+                self.publish();
+            }
+        }
+        let Some(head) = head else { return Ok(()) };
+        match self.judge(head) {
             Judgement::Known => Ok(()),
-            Judgement::Ahead(last) => self.catch_up(system, last, hint).await,
+            Judgement::Ahead(last) => self.catch_up(system, last, head).await,
             Judgement::Anew | Judgement::Other => self.read(system).await,
         }
     }

@@ -8,6 +8,8 @@ use cargoman_edge_protocol::link::{Event, Position, Seq};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::store::Numbered;
+
 /// Events that are kept for streams that lag a little.
 const MOST: usize = 10_000;
 
@@ -110,6 +112,17 @@ impl History {
         Ok(())
     }
 
+    /// Takes what somebody says was numbered, if it follows the last known event and is complete; whether it did.
+    pub(super) fn follow(&mut self, numbered: Numbered, now: Instant) -> bool {
+        let Numbered { head, before: Some(before), events } = numbered else { return false };
+        let tip = Position { epoch: head.epoch, seq: before.seq, event: before.event };
+        let whole = events.last().is_some_and(|last| (last.seq, last.event) == (head.seq, head.event));
+        whole
+            && self.tip() == Some(tip)
+            && events.iter().zip(tip.seq + 1..).all(|(event, seq)| event.seq == seq)
+            && self.append(std::iter::once(before).chain(events).collect(), now).is_ok()
+    }
+
     /// The events after number `seq`; none when they are no longer kept.
     pub(super) fn after(&self, seq: Seq, most: usize) -> Option<Vec<Event>> {
         let (base, _) = self.base?;
@@ -195,6 +208,29 @@ mod tests {
         empty.begin(position(1, 0, 0), Instant::now());
         assert_eq!(empty.append(events(&[(1, 1), (2, 2)]), Instant::now()), Ok(()));
         assert_eq!(empty.tip(), Some(position(1, 2, 2)));
+    }
+
+    #[test]
+    fn what_is_said_follows_or_is_passed_over() {
+        for (head, before, given, expected) in [
+            (position(2, 8, 8), (7, 7), vec![(8, 8)], true),
+            (position(2, 9, 9), (7, 7), vec![(8, 8), (9, 9)], true),
+            (position(2, 9, 9), (8, 8), vec![(9, 9)], false),
+            (position(2, 8, 8), (7, 9), vec![(8, 8)], false),
+            (position(3, 8, 8), (7, 7), vec![(8, 8)], false),
+            (position(2, 9, 9), (7, 7), vec![(8, 8)], false),
+            (position(2, 9, 9), (7, 7), vec![(9, 9)], false),
+            (position(2, 7, 7), (6, 6), vec![(7, 7)], false),
+            (position(2, 8, 8), (7, 7), vec![], false),
+        ] {
+            let (mut history, before) = (history(), events(&[before]).pop());
+            let what = format!("{head:?} {given:?}");
+            let numbered = Numbered { head, before, events: events(&given) };
+            assert_eq!(history.follow(numbered, Instant::now()), expected, "{what}");
+            assert_eq!(history.tip(), Some(if expected { head } else { position(2, 7, 7) }), "{what}");
+        }
+        let unsaid = Numbered { head: position(2, 8, 8), before: None, events: Vec::new() };
+        assert!(!history().follow(unsaid, Instant::now()));
     }
 
     #[test]

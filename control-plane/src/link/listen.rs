@@ -41,7 +41,7 @@ async fn listen(link: &Link, options: &PgConnectOptions, failing: &mut bool) -> 
     loop {
         match notices.next().await? {
             Notice::Written => link.feed.look_soon(),
-            Notice::Numbered(head) => link.feed.look_at(head),
+            Notice::Numbered(numbered) => link.feed.told(numbered),
             Notice::Acked(by, _) if by == link.id => {}
             Notice::Acked(_, acks) => link.acks.note_elsewhere(acks),
             Notice::Fenced(edge) => link.streams.close_edge(EdgeId(edge), Closing::Fenced),

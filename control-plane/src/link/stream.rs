@@ -14,6 +14,7 @@ use super::clerk::{Asking, Renewal};
 use super::feed::After;
 use super::{Link, PATIENCE};
 use crate::domain::id::EdgeId;
+use crate::store::edge_members::Joined;
 use crate::store::{Actor, StoreError, System};
 
 /// An edge says its hello within this.
@@ -128,8 +129,18 @@ impl<W: Sink<String> + Unpin> Conversation<'_, W> {
         if hello.position.is_some_and(|position| position.epoch > FURTHEST_EPOCH) {
             return Err(Closing::Fault.into());
         }
-        if !self.system.join_member(hello, edge, self.link.id, self.link.terms.lease).await? {
-            return Err(Closing::Fenced.into());
+        match self.system.join_member(hello, edge, self.link.id, self.link.terms.lease).await? {
+            Joined::Member => {}
+            Joined::Fenced => return Err(Closing::Fenced.into()),
+            Joined::Anothers => {
+                tracing::warn!(
+                    edge = hello.name,
+                    state = %hello.state,
+                    "an edge shows the state folder of another edge, which joined with another credential, and is not taken in; fence \
+                     that one first (DELETE /api/v1/edges/<its id>), or give this one an empty state folder"
+                );
+                return Err(Closing::Again.into());
+            }
         }
         if self.link.alone && edge.is_none() {
             self.system.forget_other_members(hello.state).await?;

@@ -56,6 +56,17 @@ pub enum Told {
     Unknown,
 }
 
+/// Whether an edge was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joined {
+    /// It is a member.
+    Member,
+    /// Its credential or its state folder is shut out.
+    Fenced,
+    /// The state folder that it shows is that of another edge, which is not shut out: its members' leases are not this one's to end.
+    Anothers,
+}
+
 impl Member {
     /// Whether it has applied event `seq` of `epoch`. Whoever is in a later epoch dropped everything that he knew before.
     #[must_use]
@@ -88,7 +99,7 @@ impl Members {
 
 impl System {
     /// Notes an edge as a member, in the place of an earlier run with the same state folder, which is dead: what that one may have
-    /// been granted holds on. False when the edge is fenced.
+    /// been granted holds on. `edge`: whose credential it showed, unless it was the shared one, which may show any folder.
     ///
     /// # Errors
     /// When the database refuses.
@@ -98,11 +109,15 @@ impl System {
         edge: Option<EdgeId>,
         control_plane: Uuid,
         lease: Duration,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Joined, StoreError> {
         let joined = sqlx::query_scalar!(
             r#"insert into edge_member as m (incarnation, state, edge_id, name, software, control_plane, lease_ms)
                select $1, $2, $3, coalesce((select name from edge where id = $3), $4), $5, $6, $7
                where not exists (select 1 from edge where id in ($2, $3) and fenced_at is not null)
+                 and not exists (
+                     select 1 from edge_member o join edge e on e.id = o.edge_id
+                     where o.state = $2 and o.edge_id <> $3 and e.fenced_at is null
+                 )
                on conflict (state) do update
                set epoch = case when m.incarnation = excluded.incarnation then m.epoch else 0 end
                  , acked_seq = case when m.incarnation = excluded.incarnation then m.acked_seq else 0 end
@@ -122,7 +137,17 @@ impl System {
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(joined.is_some())
+        if joined.is_some() {
+            return Ok(Joined::Member);
+        }
+        let fenced = sqlx::query_scalar!(
+            r#"select exists (select 1 from edge where id in ($1, $2) and fenced_at is not null) as "fenced!""#,
+            hello.state,
+            edge.map(|edge| edge.0)
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(if fenced { Joined::Fenced } else { Joined::Anothers })
     }
 
     /// Notes that leases of these edges last from now on, which are about to leave; those it was noted for. The others are fenced,

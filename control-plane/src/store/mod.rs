@@ -41,7 +41,7 @@ pub use database::{Database, System};
 pub use error::StoreError;
 pub use health::{Feeling, Health, Heard, Pulse, health};
 pub use migrate::{MigrateError, migrate};
-pub use notices::{Notice, Notices};
+pub use notices::{Notice, Notices, Numbered};
 pub use transaction::{Actor, TenantTransaction};
 pub use written::{Written, Wrote};
 

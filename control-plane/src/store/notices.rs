@@ -1,6 +1,7 @@
 //! What instances tell each other through PostgreSQL, on a connection of its own.
 
-use cargoman_edge_protocol::link::{Incarnation, Position};
+use cargoman_edge_protocol::link::{Event, Incarnation, Position};
+use serde::Deserialize;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use uuid::Uuid;
 
@@ -11,14 +12,28 @@ use crate::store::StoreError;
 pub enum Notice {
     /// Rows came into the outbox.
     Written,
-    /// They were numbered, up to here.
-    Numbered(Position),
+    /// They were numbered.
+    Numbered(Numbered),
     /// Edges applied events: on which instance, and how far they are; none when that must be looked up.
     Acked(Uuid, Option<Vec<(Incarnation, Position)>>),
     /// An edge was fenced.
     Fenced(Uuid),
     /// The connection was lost for a moment: anything may have happened.
     Missed,
+}
+
+/// Events that were numbered.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Numbered {
+    /// Up to where.
+    #[serde(flatten)]
+    pub head: Position,
+    /// The event before the first of `events`.
+    #[serde(default)]
+    pub before: Option<Event>,
+    /// All of them in order; none when there are too many for one notification.
+    #[serde(default)]
+    pub events: Vec<Event>,
 }
 
 /// The open connection.
@@ -89,11 +104,24 @@ mod tests {
             assert_eq!(read("cargoman_acks", &payload), Notice::Acked(by, told.then(|| acks(count))), "{count}");
         }
         let id = position.event;
+        let event = |seq, change| Event { seq, event: id, optional: false, change };
         for (channel, payload, expected) in [
             (
                 "cargoman_numbered",
                 format!(r#"{{"epoch" : 1, "seq" : 5, "event" : "{id}"}}"#),
-                Notice::Numbered(position),
+                Notice::Numbered(Numbered { head: position, before: None, events: Vec::new() }),
+            ),
+            (
+                "cargoman_numbered",
+                format!(
+                    r#"{{"epoch" : 1, "seq" : 5, "event" : "{id}", "before" : {{"seq" : 4, "event" : "{id}", "change" : null}},
+                        "events" : [{{"seq" : 5, "event" : "{id}", "change" : {{"kind" : "x"}}}}]}}"#
+                ),
+                Notice::Numbered(Numbered {
+                    head: position,
+                    before: Some(event(4, serde_json::Value::Null)),
+                    events: vec![event(5, serde_json::json!({"kind": "x"}))],
+                }),
             ),
             ("cargoman_numbered", "x".to_owned(), Notice::Written),
             ("cargoman_outbox", String::new(), Notice::Written),

@@ -122,3 +122,32 @@ async fn an_edge_with_the_shared_credential_can_be_fenced() {
     assert_eq!(edge.closed, Some(Some(Closing::Fenced)));
     other.halt().await.lease().await;
 }
+
+/// Or it could say in the other one's name that it heard of what the other one did not.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_cannot_pass_itself_off_as_another() {
+    let registry = Registry::new().await;
+    let linked = registry.linked().await;
+    let mut credentials = Vec::new();
+    for name in ["paris", "rome"] {
+        let joined = join(&registry, &token(&registry, json!({"name": name})).await, "").await.status(200);
+        credentials.push(joined.body["credential"].as_str().unwrap().to_owned());
+    }
+    let paris = EdgeProcess::new("paris").connect_as(linked.address, &credentials[0]).await.unwrap();
+    let mut paris = paris.welcomed().await;
+    paris.lease().await;
+    let state = paris.process.state;
+    let paris = paris.live();
+    let as_paris = async || {
+        let edge = EdgeProcess::with("paris", state, None);
+        edge.connect_as(linked.address, &credentials[1]).await.unwrap()
+    };
+    let mut rome = as_paris().await;
+    rome.until("the end", |edge| edge.closed.is_some()).await;
+    assert_eq!((rome.closed, rome.welcome), (Some(Some(Closing::Again)), false));
+    paris.halt().await.lease().await;
+    // Once that one is shut out, whoever has its folder goes on from there.
+    let id = registry.get("/edges").await.body["data"][0]["id"].as_str().unwrap().to_owned();
+    registry.delete(&format!("/edges/{id}")).await.status(200);
+    as_paris().await.welcomed().await.lease().await;
+}
