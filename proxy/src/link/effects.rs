@@ -135,8 +135,9 @@ impl Effects {
         say(socket, &FromEdge::Revoked(RevokedPart { tokens: last, last: true })).await
     }
 
-    /// Once a second: the saved state is written anew when it has grown too much.
+    /// Once a second: what was revoked goes to the disk; the saved state is written anew when it has grown too much.
     pub(super) fn tend(&mut self, machine: &EdgeLink) {
+        self.revoked.sync();
         if machine.position().is_none() || !self.saved.is_overgrown() {
             return;
         }

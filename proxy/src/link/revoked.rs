@@ -1,5 +1,9 @@
 //! The log of tokens that were ended for good. It outlives every epoch: when a database is restored from a backup, edges tell it
 //! which tokens were revoked after that backup. A line more does no harm, a line less may.
+//!
+//! A line is written before the revocation is acknowledged, so that it outlives the process, and reaches the disk within a second or
+//! so: nobody waits for the disk. It would matter only to a token that was revoked in the second before this machine lost its power
+//! and whose revocation the database lost as well; after a loss of power nothing that was saved is served unasked anyway.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -29,6 +33,8 @@ struct Line {
 /// The log.
 pub(crate) struct Revoked {
     file: Option<File>,
+    /// Whether something in the file may not be on the disk yet.
+    unsynced: bool,
     epoch: Option<Epoch>,
     tokens: BTreeMap<(TenantId, String), (Digest, DateTime<Utc>)>,
 }
@@ -38,7 +44,7 @@ impl Revoked {
     pub(crate) fn open(folder: &Path, now: DateTime<Utc>) -> Self {
         let path = folder.join("revoked");
         let bytes = if path.is_file() { std::fs::read(&path).unwrap_or_default() } else { Vec::new() };
-        let mut log = Self { file: None, epoch: None, tokens: BTreeMap::new() };
+        let mut log = Self { file: None, unsynced: false, epoch: None, tokens: BTreeMap::new() };
         let mut damaged = 0;
         for line in bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
             let Ok(Line { epoch, at, token }) = serde_json::from_slice(line) else {
@@ -107,8 +113,20 @@ impl Revoked {
 
     fn write(&mut self, bytes: &[u8]) {
         let Some(file) = &mut self.file else { return };
-        if let Err(error) = file.write_all(bytes).and_then(|()| file.sync_data()) {
+        self.unsynced = true;
+        if let Err(error) = file.write_all(bytes) {
             tracing::error!(target: "cargoman::edge", %error, "a revocation could not be noted");
+        }
+    }
+
+    /// Brings to the disk what was written. Blocks for a moment if there is something.
+    pub(crate) fn sync(&mut self) {
+        let Some(file) = self.file.as_ref().filter(|_| self.unsynced) else { return };
+        match file.sync_data() {
+            Ok(()) => self.unsynced = false,
+            Err(error) => {
+                tracing::error!(target: "cargoman::edge", %error, "revocations that were noted do not reach the disk");
+            }
         }
     }
 }
