@@ -60,9 +60,10 @@ fn starts_calls_and_stops() {
     assert!(request.contains(&format!("Authorization: Bearer {ADMIN_TOKEN}\r\n")), "{request}");
 
     let log = registry.log();
-    for part in ["up --data ", "--listen 127.0.0.1:0", "--demo", "--config ", "EXTRA=1", "ADMIN_TOKEN="] {
+    for part in ["up --data ", "--listen 127.0.0.1:", "--demo", "--config ", "EXTRA=1", "ADMIN_TOKEN="] {
         assert!(log.contains(part), "{part}: {log}");
     }
+    assert!(!log.contains("--listen 127.0.0.1:0 "), "a port no client of another test can be given: {log}");
     assert!(!log.contains("CARGO_MANIFEST_DIR") && !log.contains("DATABASE_URL"), "{log}");
     assert_eq!(registry.stop().code(), Some(7));
 
