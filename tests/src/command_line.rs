@@ -3,12 +3,30 @@
 use std::process::Command;
 use std::time::Duration;
 
-use cargoman_testkit::cargoman::{ADMIN_TOKEN, Registry, command};
+use cargoman_testkit::cargoman::{ADMIN_TOKEN, Node, Registry, command};
 use cargoman_testkit::output::{Output, run};
 use serde_json::Value;
 
 /// How long one command may take.
 pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// What an operator's command talks to.
+pub trait Operated {
+    /// The address of its public API.
+    fn api_url(&self) -> String;
+}
+
+impl Operated for Registry {
+    fn api_url(&self) -> String {
+        self.control_url().to_owned()
+    }
+}
+
+impl Operated for Node {
+    fn api_url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+}
 
 /// Runs `cargoman` with these arguments.
 #[track_caller]
@@ -17,13 +35,13 @@ pub fn cargoman(arguments: &[&str]) -> Output {
 }
 
 /// An admin command against a registry.
-pub fn admin<'a>(registry: &Registry, command: &'a mut Command, arguments: &[&str]) -> &'a mut Command {
-    command.env("CARGOMAN_URL", registry.control_url()).env("CARGOMAN_TOKEN", ADMIN_TOKEN).args(arguments)
+pub fn admin<'a>(registry: &impl Operated, command: &'a mut Command, arguments: &[&str]) -> &'a mut Command {
+    command.env("CARGOMAN_URL", registry.api_url()).env("CARGOMAN_TOKEN", ADMIN_TOKEN).args(arguments)
 }
 
 /// Runs an admin command, which must succeed; gives what it printed.
 #[track_caller]
-pub fn ask(registry: &Registry, arguments: &[&str]) -> String {
+pub fn ask(registry: &impl Operated, arguments: &[&str]) -> String {
     let output = run(admin(registry, &mut command(), arguments), b"", LIMIT);
     output.expect_success();
     output.stdout
@@ -31,7 +49,7 @@ pub fn ask(registry: &Registry, arguments: &[&str]) -> String {
 
 /// The same with `--json`, as JSON.
 #[track_caller]
-pub fn ask_json(registry: &Registry, arguments: &[&str]) -> Value {
+pub fn ask_json(registry: &impl Operated, arguments: &[&str]) -> Value {
     let text = ask(registry, &[arguments, &["--json"]].concat());
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
 }

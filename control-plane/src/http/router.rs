@@ -11,8 +11,8 @@ use crate::error::ApiError;
 use crate::http::fields::MOST_BODY;
 use crate::http::operator::Caller;
 use crate::http::rest::{
-    collections, credentials, customers, deletions, edges, explain, me, packages, preview, settings, stats, sync,
-    tasks, tenants, vendors,
+    audit, collections, credentials, customers, deletions, edges, explain, me, packages, preview, settings, stats,
+    sync, tasks, tenants, vendors,
 };
 use crate::http::{edge, idempotency, propagation, request_id};
 use crate::state::State;
@@ -68,6 +68,8 @@ fn tenant_wide() -> Router<State> {
         .route("/tenants/{id}", get(tenants::show).patch(tenants::patch))
         .route("/tenants/{id}/suspend", post(tenants::suspend))
         .route("/tenants/{id}/reactivate", post(tenants::reactivate))
+        .route("/audit", get(audit::list))
+        .route("/audit/verify", get(audit::verify))
         .route("/edges", get(edges::list))
         .route("/edges/join-tokens", post(edges::create_join_token))
         .route("/edges/{id}", axum::routing::delete(edges::fence))

@@ -3,6 +3,7 @@
 //! here is what reads and writes for it, and in which order.
 
 mod acks;
+mod chain;
 mod clerk;
 mod feed;
 mod history;
@@ -100,6 +101,7 @@ impl Link {
             clerk::run(inbox, system, &self.feed, self.id, self.terms, stopped()),
             listen::run(self, listen, stopped()),
             prune::run(system, stopped()),
+            chain::run(system, stopped()),
         );
         if timeout(FAREWELL, self.streams.all_left()).await.is_err() {
             tracing::warn!("some edges do not take their leave; they will notice");

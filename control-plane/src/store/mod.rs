@@ -13,6 +13,7 @@ mod transaction;
 mod written;
 
 pub mod access_losses;
+pub mod audit;
 pub mod collections;
 pub mod credentials;
 pub mod customers;

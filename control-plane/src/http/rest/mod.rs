@@ -1,5 +1,6 @@
 //! REST resources under `/api/v1`, one file each.
 
+pub(crate) mod audit;
 pub(crate) mod collections;
 pub(crate) mod credentials;
 pub(crate) mod customers;

@@ -47,7 +47,12 @@ impl Client {
 
     /// GET; none for 404.
     pub(crate) async fn find(&self, path: &str) -> Result<Option<Value>, Failure> {
-        let reply = self.send(self.request(Method::GET, path)?, path).await?;
+        self.attempt(Method::GET, path, &Value::Null).await
+    }
+
+    /// Any call, with a body unless it is null; none for 404.
+    pub(crate) async fn attempt(&self, method: Method, path: &str, body: &Value) -> Result<Option<Value>, Failure> {
+        let reply = self.reply(method, path, body).await?;
         if reply.status == StatusCode::NOT_FOUND { Ok(None) } else { reply.data(path).map(Some) }
     }
 
@@ -109,11 +114,15 @@ impl Client {
 
     /// Sends a body, unless it is null; the `data` of the answer.
     async fn call(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.reply(method, path, body).await?.data(path)
+    }
+
+    async fn reply(&self, method: Method, path: &str, body: &Value) -> Result<Reply, Failure> {
         let mut request = self.request(method, path)?;
         if !body.is_null() {
             request = request.json(body);
         }
-        self.send(request, path).await?.data(path)
+        self.send(request, path).await
     }
 
     fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Failure> {

@@ -1,5 +1,6 @@
 //! Commands for operators. They talk REST, as any script would: there is no second way into the registry.
 
+mod audit_trail;
 pub(crate) mod client;
 mod collection;
 mod consent;
@@ -13,6 +14,7 @@ mod grant;
 mod output;
 mod package;
 mod path;
+mod restore;
 mod settings;
 mod tenant;
 #[cfg(test)]
@@ -47,6 +49,10 @@ pub(crate) enum Command {
     Explain(explain::Arguments),
     /// What was deleted, and the way back.
     Deletion(With<deletion::Command>),
+    /// Who did what.
+    AuditTrail(With<audit_trail::Command>),
+    /// After a backup was restored: takes away again what was taken away since.
+    Restore(restore::Arguments),
     /// Tenants.
     Tenant(With<tenant::Command>),
 }
@@ -109,6 +115,11 @@ async fn answer(command: Command) -> Result<(Answer, bool), Failure> {
             Ok((explain::run(&client, &arguments).await?, arguments.place.json))
         }
         Command::Deletion(with) => with.run(deletion::run).await,
+        Command::AuditTrail(with) => with.run(audit_trail::run).await,
+        Command::Restore(arguments) => {
+            let client = arguments.place.client(arguments.token.as_deref())?;
+            Ok((restore::run(&client, &arguments).await?, arguments.place.json))
+        }
         Command::Tenant(with) => with.run(tenant::run).await,
     }
 }
