@@ -72,6 +72,8 @@ pub(super) struct Feed {
 struct Hints {
     head: Option<Position>,
     numbered: VecDeque<Numbered>,
+    /// Since when something is written of which nobody has said yet that it is numbered.
+    written: Option<Instant>,
 }
 
 impl Feed {
@@ -97,12 +99,15 @@ impl Feed {
 
     /// Something was written. Whoever wrote it numbers it at once and tells all up to where; this is for when he died.
     pub(super) fn look_soon(&self) {
+        self.hints().written.get_or_insert_with(Instant::now);
         self.soon.notify_one();
     }
 
     /// Somebody has numbered these.
     pub(super) fn told(&self, numbered: Numbered) {
         let head = numbered.head;
+        // Perhaps not all that was written; what is missing, its own writer numbers, or else the look of every second.
+        self.hints().written = None;
         self.hint(head, Some(numbered));
     }
 
@@ -191,7 +196,12 @@ impl Feed {
     pub(super) async fn run(&self, system: &System, mut stop: watch::Receiver<bool>) {
         let mut failing = false;
         let mut news = News::Any;
+        let mut looked = Instant::now();
         loop {
+            if matches!(news, News::Any) {
+                looked = Instant::now();
+                self.hints().written = None;
+            }
             let read = async {
                 match news {
                     News::Any => self.read(system).await,
@@ -213,25 +223,34 @@ impl Feed {
             }
             failing = failure.is_some();
             news = tokio::select! {
-                () = self.hinted.notified() => News::Hint,
-                () = self.kick.notified() => News::Any,
-                () = self.written() => News::Any,
-                () = tokio::time::sleep(EVERY) => News::Any,
+                news = self.news(looked) => news,
                 _ = stop.wait_for(|stop| *stop) => return,
             }
         }
     }
 
-    /// Waits until something was written, and a moment longer for whoever wrote it to number it and say so.
-    async fn written(&self) {
-        self.soon.notified().await;
-        tokio::time::sleep(WRITER).await;
+    /// Waits for a reason to look. Whoever wrote something has a moment to number it and say so.
+    async fn news(&self, looked: Instant) -> News {
+        loop {
+            let written = self.hints().written.map(|written| written + WRITER);
+            let next = written.unwrap_or(looked + EVERY).min(looked + EVERY);
+            tokio::select! {
+                () = self.hinted.notified() => return News::Hint,
+                () = self.kick.notified() => return News::Any,
+                () = tokio::time::sleep_until(next) => return News::Any,
+                // Only another time to wait for.
+                () = self.soon.notified() => {}
+            }
+        }
     }
 
     /// Takes what was told, and reads up to a head that somebody else has read. It may be old: it proves nothing but that there is
     /// more.
     async fn read_hint(&self, system: &System) -> Result<(), StoreError> {
-        let Hints { head, numbered } = std::mem::take(&mut *self.hints());
+        let (head, numbered) = {
+            let mut hints = self.hints();
+            (hints.head.take(), std::mem::take(&mut hints.numbered))
+        };
         for numbered in numbered {
             let followed = self.history().follow(numbered, Instant::now());
             if followed {
