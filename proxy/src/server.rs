@@ -143,17 +143,11 @@ impl Edge {
         let usage = sender(Arc::clone(&spool), Arc::clone(&uses), Arc::clone(&control_plane));
         let connector =
             Connector::new(config.control_plane.edge_urls.clone(), control_plane.authorization(), control_plane.tls());
-        let (link, reading) = Link::new(&config, state, control_plane, connector, chrono::Utc::now)?;
         let counters = Arc::new(Counters::default());
-        let parts = Arc::new(Parts {
-            reading,
-            views: Views::new(cache.metadata_bytes / 2, Arc::clone(&counters)),
-            dists,
-            spool,
-            uses,
-            plugins,
-            now: chrono::Utc::now,
-        });
+        let views = Arc::new(Views::new(cache.metadata_bytes / 2, Arc::clone(&counters)));
+        let (link, reading) =
+            Link::new(&config, state, control_plane, connector, Arc::clone(&views), chrono::Utc::now)?;
+        let parts = Arc::new(Parts { reading, views, dists, spool, uses, plugins, now: chrono::Utc::now });
         let addresses = listeners.iter().map(|(address, _)| *address).collect();
         Ok(Self { config, parts, counters, usage, link, listeners, addresses, plain_http2: false })
     }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use cargoman_testkit::cargoman::command;
 use cargoman_testkit::deadline::poll_until;
 use cargoman_testkit::output::run;
+use cargoman_testkit::raw_http;
 use cargoman_tests::command_line::{LIMIT, admin, ask, ask_json, ends};
+use cargoman_tests::package_files::composer_json;
 use cargoman_tests::scale_out::{Link, P2};
 use serde_json::json;
 
@@ -76,6 +78,53 @@ fn what_was_taken_away_is_taken_away_again() {
     // Once more: nothing changes, for the trail says now what was done.
     plane(&link, &["restore", "--audit", &export]);
     assert_eq!(shown(&link, &late)["status"], "suspended");
+}
+
+/// The restored database gives its revisions once more, for other contents: nothing that an edge rendered from the first ones may
+/// show again.
+#[test]
+fn what_was_published_after_the_backup_is_forgotten() {
+    let mut link = Link::start(1, 1);
+    let repository = link.git.repository("fresh.git");
+    let release = |description: &str, tag: &str| {
+        repository.write("composer.json", composer_json("acme/fresh", &json!({"description": description})));
+        repository.commit(description).tag(tag);
+    };
+    release("at first", "v1.0.0");
+    link.write("POST", "/packages", &json!({"repository_url": link.git.url("fresh.git"), "name": "acme/fresh"}));
+    link.write("POST", &format!("/customers/{}/packages", link.customer), &json!({"package": "acme/fresh"}));
+    let sync = |link: &Link| link.write("POST", "/packages/acme/fresh/sync?wait=true", &json!({}));
+    sync(&link);
+    let (token, _) = link.token(0);
+    let shown = |link: &Link| {
+        let authorization = format!("Bearer {}", token.plain);
+        let url = format!("http://{}/p2/acme/fresh.json", link.world.edges[0].address());
+        let response = raw_http::get(&url, &[("Authorization", &authorization)]);
+        String::from_utf8_lossy(&response.body).into_owned()
+    };
+    poll_until("the package shows", PATIENCE, || shown(&link).contains("at first").then_some(()));
+    let backup = tempfile::tempdir().unwrap();
+    link.world.database.stop();
+    link.world.database.back_up(&backup.path().join("data"));
+    link.world.database.restart();
+    poll_until("a sync goes through", PATIENCE, || {
+        let path = "/api/v1/packages/acme/fresh/sync?wait=true";
+        (link.world.api(0, "POST", path, Some(&json!({}))).0 == 200).then_some(())
+    });
+    release("forgotten", "v1.1.0");
+    sync(&link);
+    poll_until("the release shows", PATIENCE, || shown(&link).contains("forgotten").then_some(()));
+    link.world.database.stop();
+    link.world.database.set_back(&backup.path().join("data"));
+    link.world.database.restart();
+    repository.delete_tag("v1.1.0");
+    release("instead", "v1.1.0");
+    poll_until("a sync goes through", PATIENCE, || {
+        let path = "/api/v1/packages/acme/fresh/sync?wait=true";
+        (link.world.api(0, "POST", path, Some(&json!({}))).0 == 200).then_some(())
+    });
+    poll_until("the other release shows", PATIENCE, || shown(&link).contains("instead").then_some(()));
+    assert!(!shown(&link).contains("forgotten"));
 }
 
 #[test]

@@ -54,6 +54,11 @@ impl Stamp {
     pub(crate) fn seq(self) -> Seq {
         self.seq
     }
+
+    /// Which knowledge it belongs to: another one after everything was dropped.
+    pub(crate) fn generation(self) -> u64 {
+        self.generation
+    }
 }
 
 /// What happened last to every ground.

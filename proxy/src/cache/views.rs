@@ -26,6 +26,8 @@ pub(crate) struct View {
 pub(crate) struct ViewKey {
     tenant: TenantId,
     name: PackageName,
+    /// A database that was restored gives its revisions once more.
+    generation: u64,
     revision: Revision,
     file: File,
     source: bool,
@@ -45,6 +47,7 @@ impl ViewKey {
         Self {
             tenant: tenant.id,
             name: package.value.name.clone(),
+            generation: package.standing.stamp.generation(),
             revision: package.revision,
             file,
             source,
@@ -68,6 +71,11 @@ impl Views {
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         Self { cache: moka::future::Cache::builder().max_capacity(bytes).weigher(weigher).build(), counters }
+    }
+
+    /// Frees the room of everything.
+    pub(crate) fn clear(&self) {
+        self.cache.invalidate_all();
     }
 
     /// The document, rendered by `render` away from the threads that serve if nobody has rendered it yet.

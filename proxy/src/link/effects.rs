@@ -16,6 +16,7 @@ use super::socket::{ConnectError, Socket};
 use super::stream::say;
 use crate::cache::kept::Kept;
 use crate::cache::stamps::Stamps;
+use crate::cache::views::Views;
 
 /// Tokens of one message of the log.
 const TOKENS_AT_ONCE: usize = 5_000;
@@ -41,6 +42,7 @@ pub(crate) struct Effects {
     pub(super) lease: Arc<Lease>,
     pub(super) stamps: Arc<Stamps>,
     pub(super) facts: Arc<Kept>,
+    pub(super) views: Arc<Views>,
     pub(super) saved: Arc<Saved>,
     pub(super) revoked: Revoked,
     pub(super) now: fn() -> DateTime<Utc>,
@@ -94,6 +96,7 @@ impl Effects {
         self.stamps.drop_all();
         self.saved.dropped();
         self.facts.clear();
+        self.views.clear();
         if std::mem::take(&mut self.heard) {
             tracing::info!(target: "cargoman::edge", "everything that was known is dropped and read again");
         }

@@ -33,6 +33,7 @@ use self::socket::Connector;
 use self::state::{OpenStateError, StateFolder};
 use crate::cache::kept::Kept;
 use crate::cache::stamps::Stamps;
+use crate::cache::views::Views;
 use crate::config::EdgeConfig;
 
 /// The edge's end of the link, not started yet.
@@ -64,6 +65,7 @@ impl Link {
         folder: StateFolder,
         control_plane: Arc<ControlPlane>,
         connector: Connector,
+        views: Arc<Views>,
         now: fn() -> chrono::DateTime<chrono::Utc>,
     ) -> Result<(Self, Reading), OpenStateError> {
         let facts = Arc::new(Kept::new(config.cache.metadata_bytes / 2));
@@ -91,6 +93,7 @@ impl Link {
             lease: Arc::clone(&lease),
             stamps: Arc::clone(&stamps),
             facts: Arc::clone(&facts),
+            views,
             saved: Arc::clone(&saved),
             revoked,
             now,

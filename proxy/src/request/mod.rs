@@ -41,7 +41,7 @@ use crate::plugin::Plugins;
 /// What answers are made from; one per edge.
 pub(crate) struct Parts {
     pub(crate) reading: Reading,
-    pub(crate) views: Views,
+    pub(crate) views: Arc<Views>,
     pub(crate) dists: Dists,
     pub(crate) spool: Arc<Spool>,
     pub(crate) uses: Arc<TokenUses>,
