@@ -13,7 +13,7 @@ mod glob;
 mod grant;
 mod lapse;
 
-pub use access::{Access, Scope, Token};
+pub use access::{Access, Rights, Scope, Token};
 pub use collection::{Collection, CollectionId, Collections, Members, no_collections};
 pub use customer::{Customer, CustomerStatus, EffectiveStatus};
 pub use decide::{

@@ -4,6 +4,7 @@
 
 use cargoman_composer::name::PackageName;
 use cargoman_composer::stability::Stability;
+use cargoman_credential::Digest;
 use cargoman_edge_protocol::{Access, Message, Package, Tenant, Values, Version};
 use cargoman_licence::{CollectionId, Grant, Target, VersionFacts, View, in_token_scope};
 use chrono::{DateTime, Utc};
@@ -18,6 +19,8 @@ pub(crate) struct Bearer<'a> {
     pub(crate) tenant: &'a Tenant,
     pub(crate) access: &'a Access,
     pub(crate) held: &'a Held,
+    /// Equal for bearers of equal rights, as long as what is held is the same.
+    pub(crate) rights: Option<Digest>,
     pub(crate) now: DateTime<Utc>,
 }
 

@@ -98,7 +98,7 @@ async fn steps(parts: &Parts, visit: &mut Visit, session: &mut Session) -> Resul
     let packages =
         |tenant: &Tenant, access: Option<&Access>, held: &Held| packages(&route, tenant, access, held, began);
     let needed = needed(&route, &packages);
-    let found = parts.reading.read(request.host.as_str(), digest, needed).await.map_err(|error| {
+    let found = parts.reading.read(began, request.host.as_str(), digest, needed).await.map_err(|error| {
         tracing::warn!(target: "cargoman::edge", %error, "facts could not be read");
         Refusal::Unavailable
     })?;
@@ -116,13 +116,15 @@ async fn steps(parts: &Parts, visit: &mut Visit, session: &mut Session) -> Resul
         return Ok(Answer::PassThrough(tenant.id));
     }
     let now = (parts.now)();
-    let access = authenticate::access(found.access.as_ref().map(|known| &*known.value), now)?;
+    let holding = found.access.as_ref().map(|known| &*known.value);
+    let access = authenticate::access(holding.map(|holding| &**holding), now)?;
     visit.customer = Some(access.customer.id.clone());
     visit.token = Some(access.token.id.clone());
     let address = visit.client.map(|client| client.address);
     parts.uses.note(tenant.id, &access.token.id, now, address);
     // 5 and 6 Whether he may, and what he gets.
-    let bearer = Bearer { tenant, access, held: &found.held, now };
+    let rights = holding.and_then(|holding| holding.rights(now));
+    let bearer = Bearer { tenant, access, held: &found.held, rights, now };
     authorize::enter(&bearer)?;
     let body = match route {
         Route::Installs => write::read_body(session, reply::installs::MOST_BYTES).await?,

@@ -1,9 +1,12 @@
 //! The facts about the bearer of one token that decide what he sees. Shapes only; the rules stand in `decide`.
 
+mod rights;
 mod wire;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+pub use rights::Rights;
 
 use crate::{Customer, Grant, PackageGlob, TenantPolicy};
 

@@ -70,7 +70,7 @@ pub fn in_token_scope(access: &Access, package: &PackageName) -> bool {
     scopes.is_empty() || scopes.iter().any(|glob| glob.matches(package))
 }
 
-fn token_fault(access: &Access, now: DateTime<Utc>) -> Option<TokenFault> {
+pub(crate) fn token_fault(access: &Access, now: DateTime<Utc>) -> Option<TokenFault> {
     let token = &access.token;
     let over = |at: &DateTime<Utc>| *at <= now;
     if let Some(at) = token.revoked_at.filter(over) {

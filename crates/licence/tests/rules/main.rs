@@ -11,6 +11,7 @@ mod lapses;
 mod laws;
 mod naive;
 mod random;
+mod rights;
 mod tokens;
 mod withdrawn;
 mod worked_examples;

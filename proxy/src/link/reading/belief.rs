@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use cargoman_composer::name::PackageName;
-use cargoman_edge_protocol::{
-    Access, Answer, AsOf, Collection, Directory, Entry, Host, Key, KnownKey, Package, TenantId,
-};
+use cargoman_edge_protocol::{Answer, AsOf, Collection, Directory, Entry, Host, Key, KnownKey, Package, TenantId};
 use cargoman_licence::CollectionId;
 
 use super::round::Asked;
 use super::{Found, Reading};
+use crate::cache::access::Holding;
 use crate::cache::stamps::{Asking, Ground, Stamp};
 use crate::cache::{Belief, Facts, Known, Standing};
 use crate::link::control_plane::CallError;
@@ -162,8 +161,8 @@ impl Grounded<Host> for String {
     }
 }
 
-impl Grounded<Access> for (TenantId, cargoman_credential::Digest) {
-    fn grounds<'a>(&'a self, value: Option<&'a Access>) -> [Ground<'a>; 2] {
+impl Grounded<Holding> for (TenantId, cargoman_credential::Digest) {
+    fn grounds<'a>(&'a self, value: Option<&'a Holding>) -> [Ground<'a>; 2] {
         let token = || Ground::Token(self.0, &self.1);
         [token(), value.map_or_else(token, |access| Ground::Customer(self.0, &access.customer.id))]
     }

@@ -13,6 +13,7 @@ use cargoman_composer::name::PackageName;
 use cargoman_credential::Digest;
 use cargoman_edge_protocol::{Access, AsOf, Host, KnownKey, Package, Tenant, TenantId};
 use cargoman_licence::CollectionId;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use self::belief::Answers;
@@ -21,6 +22,7 @@ use self::round::Round;
 use super::control_plane::{CallError, ControlPlane, MOST_KEYS};
 use super::lease::{Lease, Trust};
 use super::saved::Saved;
+use crate::cache::access::Holding;
 use crate::cache::collections::{Held, named};
 use crate::cache::kept::Kept;
 use crate::cache::stamps::{Asking, Stamp, Stamps};
@@ -35,7 +37,7 @@ const ROUNDS: usize = 8;
 pub(crate) struct Found {
     pub(crate) host: Option<Arc<Host>>,
     /// With the tenant's policy in it.
-    pub(crate) access: Option<Known<Access>>,
+    pub(crate) access: Option<Known<Holding>>,
     /// What the access's grants stand on.
     pub(crate) held: Held,
     pub(crate) packages: Vec<(PackageName, Known<Package>)>,
@@ -95,9 +97,10 @@ impl Reading {
         self.facts.tenants.get(&host.to_owned()).is_some()
     }
 
-    /// The facts for a request to `host` with the token of `digest`. The request must have come in before this is called.
+    /// The facts for a request that came in at `began` to `host` with the token of `digest`.
     pub(crate) async fn read(
         &self,
+        began: DateTime<Utc>,
         host: &str,
         digest: Option<Digest>,
         needed: Needed<'_>,
@@ -111,7 +114,7 @@ impl Reading {
         for _ in 0..ROUNDS {
             let found = round.ask(self, needed).await?;
             match round.next(found, needed) {
-                Ok(found) => return Ok(self.with_policy(found, digest)),
+                Ok(found) => return Ok(self.with_policy(found, digest, began)),
                 Err(next) => round = *next,
             }
         }
@@ -140,13 +143,14 @@ impl Reading {
         if self.lease.is_held() { self.stamps.stamp(asking, as_of) } else { Stamp::UNSURE }
     }
 
-    /// Puts the tenant's policy into the access. The one in the cache is replaced, so that this costs nothing at the next request.
-    fn with_policy(&self, mut found: Found, digest: Option<Digest>) -> Found {
+    /// Puts the tenant's policy into the access, and names its rights. The one in the cache is replaced, so that this costs nothing at
+    /// the next request.
+    fn with_policy(&self, mut found: Found, digest: Option<Digest>, now: DateTime<Utc>) -> Found {
         let tenant = found.host.as_deref().and_then(tenant_of);
         if let (Some(tenant), Some(digest), Some(known)) = (tenant, digest, &mut found.access)
-            && known.value.policy != tenant.policy
+            && let Some(holding) = known.value.under(tenant.policy, now)
         {
-            known.value = Arc::new(Access { policy: tenant.policy, ..Access::clone(&known.value) });
+            known.value = Arc::new(holding);
             self.facts.accesses.put((tenant.id, digest), known.clone());
         }
         found

@@ -9,6 +9,7 @@ use cargoman_licence::CollectionId;
 
 use super::belief::{Answers, Believed, ask_for};
 use super::{Found, Needed, Reading, tenant_of};
+use crate::cache::access::Holding;
 use crate::cache::collections::{Held, named};
 use crate::cache::{Belief, Known};
 use crate::link::control_plane::CallError;
@@ -68,8 +69,9 @@ impl Round {
             let access = reading.facts.accesses.belief(&(tenant_id, digest), stamps);
             ask_for(&mut keys, &access, || Key::Access { tenant: tenant_id, digest });
             let known = self.before.access.as_ref().or(access.known()).map(|known| Arc::clone(&known.value));
-            let held = reading.held(tenant_id, known.as_deref(), needed, &mut self.before.held);
-            self.asked = Asked::of(needed, tenant, known.as_deref(), &held);
+            let known: Option<&Access> = known.as_deref().map(|holding| &**holding);
+            let held = reading.held(tenant_id, known, needed, &mut self.before.held);
+            self.asked = Asked::of(needed, tenant, known, &held);
             believed = Believed::of(reading, tenant_id, &self.asked, self.trusted);
             believed.keys(tenant_id, &self.asked, &mut keys);
             believed_access = Some(access);
@@ -115,10 +117,10 @@ fn settle_access(
     reading: &Reading,
     answers: &mut Answers<'_>,
     key: (cargoman_edge_protocol::TenantId, Digest),
-    belief: Belief<Access>,
-) -> Result<Option<Known<Access>>, CallError> {
+    belief: Belief<Holding>,
+) -> Result<Option<Known<Holding>>, CallError> {
     answers.settle(&reading.facts.accesses, key, belief, |entry| match entry {
-        Entry::Access(access) => Some(access),
+        Entry::Access(access) => Some(access.into()),
         _ => None,
     })
 }

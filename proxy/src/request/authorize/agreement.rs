@@ -180,7 +180,7 @@ proptest! {
             versions.into_iter().filter(|version| seen.insert(version.version.normalized().to_owned())).collect();
         let package = Package { name: pay(), abandoned: None, source_url: None, source: None, versions };
         let (tenant, held) = (tenant(), held());
-        let bearer = Bearer { tenant: &tenant, access: &access, held: &held, now: day_number(100) };
+        let bearer = Bearer { tenant: &tenant, access: &access, held: &held, rights: None, now: day_number(100) };
         let shown = bearer.visible(&package, None);
         prop_assert_eq!(bearer.sees(&package), !shown.is_empty());
         let mut of_files =

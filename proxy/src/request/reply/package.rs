@@ -10,7 +10,7 @@ use cargoman_edge_protocol::{Package, Source, Tenant, TenantId, Version};
 use serde_json::{Map, Value, json};
 
 use super::{Reply, conditional, document, encoding};
-use crate::cache::views::{View, ViewKey, Views};
+use crate::cache::views::{Basis, ShownKey, View, ViewKey, Views};
 use crate::cache::{Known, Lost};
 use crate::request::admit::Admitted;
 use crate::request::authorize;
@@ -29,6 +29,11 @@ pub(crate) async fn answer(
 ) -> Result<Reply, Refusal> {
     let tenant = bearer.tenant;
     let Some(package) = package else { return nothing(request, tenant, name, false) };
+    let basis = Basis { tenant, package, held: bearer.held };
+    let shown_as = bearer.rights.map(|rights| ShownKey { tenant: tenant.id, rights, name: name.clone(), file });
+    if let Some(view) = shown_as.as_ref().and_then(|key| views.shown(key, basis)) {
+        return Ok(document(request, &view.date, &view.identity, view.gzip.as_ref()));
+    }
     let rights = bearer.view(name);
     if !rights.covers() {
         // Narrowed away by his token, it is still his: a public package of that name must not take its place.
@@ -44,12 +49,15 @@ pub(crate) async fn answer(
     let source = shows_source(bearer, &package.value);
     let key = ViewKey::new(tenant, package, file, (&visible, source));
     let (rendered, path) = (package.clone(), request.target.path().to_owned());
-    let (tenant, canonical_url) = (tenant.id, tenant.canonical_url.clone());
+    let (id, canonical_url) = (tenant.id, tenant.canonical_url.clone());
     let render = move || {
         let shape = Shape { package: &rendered.value, canonical_url: &canonical_url, source };
-        view(tenant, &path, shape.document(&visible).into())
+        view(id, &path, shape.document(&visible).into())
     };
     let view = views.get(key, render).await.map_err(|Lost| Refusal::Unavailable)?;
+    if let Some(key) = shown_as {
+        views.note(key, basis, &view);
+    }
     Ok(document(request, &view.date, &view.identity, view.gzip.as_ref()))
 }
 
