@@ -200,7 +200,7 @@ impl ProxyHttp for EdgeProxy {
     async fn logging(&self, session: &mut Session, _: Option<&Error>, visit: &mut Visit) {
         let status = session.response_written().map(|response| response.status);
         let bytes = session.body_bytes_sent() as u64;
-        visit.done(&self.parts.plugins, session.req_header(), status, bytes);
+        visit.done(&self.parts, session.req_header(), status, bytes);
     }
 
     fn suppress_error_log(&self, _: &Session, _: &Visit, error: &Error) -> bool {

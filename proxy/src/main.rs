@@ -13,6 +13,10 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+/// Requests allocate a few dozen small things each.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Answers Composer from memory, and passes everything else to the control plane.
 #[derive(Parser)]
 #[command(name = "cargoman-edge", version)]

@@ -30,6 +30,7 @@ use crate::link::spool::{Flush, Sender, Spool, sender};
 use crate::link::state::StateFolder;
 use crate::link::token_uses::TokenUses;
 use crate::link::{Link, tls};
+use crate::observe::access_log::AccessLog;
 use crate::observe::counters::Counters;
 use crate::plugin::{self, Plugins, Registry};
 use crate::request::Parts;
@@ -82,6 +83,9 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
+    /// The thread of the access log cannot be started.
+    #[error("cannot start the access log: {0}")]
+    AccessLog(io::Error),
     /// The thread of the link cannot be started.
     #[error("cannot start the link to the control plane: {0}")]
     Link(io::Error),
@@ -147,7 +151,8 @@ impl Edge {
         let views = Arc::new(Views::new(cache.metadata_bytes / 2, Arc::clone(&counters)));
         let (link, reading) =
             Link::new(&config, state, control_plane, connector, Arc::clone(&views), chrono::Utc::now)?;
-        let parts = Arc::new(Parts { reading, views, dists, spool, uses, plugins, now: chrono::Utc::now });
+        let access_log = AccessLog::new();
+        let parts = Arc::new(Parts { reading, views, dists, spool, uses, plugins, access_log, now: chrono::Utc::now });
         let addresses = listeners.iter().map(|(address, _)| *address).collect();
         Ok(Self { config, parts, counters, usage, link, listeners, addresses, plain_http2: false })
     }
@@ -171,6 +176,7 @@ impl Edge {
     /// When the link cannot be started.
     pub fn run(self, shutdown: watch::Receiver<bool>) -> Result<(), StartError> {
         let link = self.link.start().map_err(StartError::Link)?;
+        let access_log = self.parts.access_log.start().map_err(StartError::AccessLog)?;
         let (stop, stopping) = watch::channel(false);
         let conf = Arc::new(server_conf(&self.config));
         let mut proxy = http_proxy(&conf, EdgeProxy::new(&self.config, Arc::clone(&self.parts), stopping.clone()));
@@ -199,6 +205,7 @@ impl Edge {
         server.run(RunArgs { shutdown_signal: Box::new(stop) });
         // Only now: requests in flight were served under the lease.
         link.stop();
+        access_log.end();
         Ok(())
     }
 }

@@ -18,6 +18,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Requests allocate a few dozen small things each.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A private Composer registry.
 #[derive(Debug, Parser)]
 #[command(name = "cargoman", version, propagate_version = true)]

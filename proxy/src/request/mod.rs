@@ -35,6 +35,7 @@ use crate::link::reading::{Found, Needed, Reading, WhichPackages};
 use crate::link::spool::Spool;
 use crate::link::token_uses::TokenUses;
 use crate::link::usage::Meter;
+use crate::observe::access_log::AccessLog;
 use crate::observe::health;
 use crate::plugin::Plugins;
 
@@ -46,6 +47,7 @@ pub(crate) struct Parts {
     pub(crate) spool: Arc<Spool>,
     pub(crate) uses: Arc<TokenUses>,
     pub(crate) plugins: Plugins,
+    pub(crate) access_log: Arc<AccessLog>,
     pub(crate) now: fn() -> DateTime<Utc>,
 }
 
@@ -108,7 +110,7 @@ async fn steps(parts: &Parts, visit: &mut Visit, session: &mut Session) -> Resul
         Err(Refusal::Unauthorized) if route == Route::PassThrough => return Ok(Answer::PassThrough(NO_TENANT)),
         tenant => tenant?,
     };
-    visit.tenant = Some(tenant.slug.clone());
+    visit.host.clone_from(&found.host);
     if let Some(reply) = visit.enter_tenant(&parts.plugins, session.req_header()) {
         return Ok(Answer::Reply(reply));
     }
@@ -118,8 +120,7 @@ async fn steps(parts: &Parts, visit: &mut Visit, session: &mut Session) -> Resul
     let now = (parts.now)();
     let holding = found.access.as_ref().map(|known| &*known.value);
     let access = authenticate::access(holding.map(|holding| &**holding), now)?;
-    visit.customer = Some(access.customer.id.clone());
-    visit.token = Some(access.token.id.clone());
+    visit.holding = found.access.as_ref().map(|known| Arc::clone(&known.value));
     let address = visit.client.map(|client| client.address);
     parts.uses.note(tenant.id, &access.token.id, now, address);
     // 5 and 6 Whether he may, and what he gets.

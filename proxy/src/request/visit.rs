@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use cargoman_credential::Digest;
-use cargoman_edge_protocol::TenantId;
+use cargoman_edge_protocol::{Host, TenantId};
 use http::{HeaderMap, StatusCode};
 use pingora::http::RequestHeader;
 
+use super::Parts;
 use super::admit::Admitted;
 use super::refuse::Refusal;
 use super::reply::{Body, Reply};
+use crate::cache::access::Holding;
 use crate::connection::Client;
-use crate::observe::access_log;
+use crate::observe::access_log::Line;
 use crate::plugin::{Context, Outcome, Plugins, ReplyHead, RequestView, Stage, Verdict};
 
 /// One request.
@@ -25,9 +27,10 @@ pub(crate) struct Visit {
     pub(crate) client: Option<Client>,
     pub(crate) listener: Option<SocketAddr>,
     pub(crate) digest: Option<Digest>,
-    pub(crate) tenant: Option<String>,
-    pub(crate) customer: Option<String>,
-    pub(crate) token: Option<String>,
+    /// Whose registry is asked.
+    pub(crate) host: Option<Arc<Host>>,
+    /// Whose token was shown, once it is known to be good.
+    pub(crate) holding: Option<Arc<Holding>>,
     /// Set when the control plane answers.
     pub(crate) passed_to: Option<TenantId>,
     /// Instances of the control plane that could not be reached for it.
@@ -45,13 +48,20 @@ impl Visit {
             client: None,
             listener: None,
             digest: None,
-            tenant: None,
-            customer: None,
-            token: None,
+            host: None,
+            holding: None,
             passed_to: None,
             upstreams_tried: 0,
             request: None,
             context: Context::default(),
+        }
+    }
+
+    /// Its tenant's short name, once it is known.
+    fn tenant(&self) -> Option<&str> {
+        match self.host.as_deref()? {
+            Host::Tenant(tenant) => Some(&tenant.slug),
+            Host::ZoneWithoutTenant => None,
         }
     }
 
@@ -115,7 +125,8 @@ impl Visit {
     }
 
     /// Tells plugins and the log what came of it.
-    pub(crate) fn done(&mut self, plugins: &Plugins, head: &RequestHeader, status: Option<StatusCode>, bytes: u64) {
+    pub(crate) fn done(&mut self, parts: &Parts, head: &RequestHeader, status: Option<StatusCode>, bytes: u64) {
+        let plugins = &parts.plugins;
         let took = self.started.elapsed();
         let mut context = std::mem::take(&mut self.context);
         if let Some(view) = self.view(plugins, head) {
@@ -127,14 +138,15 @@ impl Visit {
         }
         let agent =
             head.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        access_log::write(&access_log::Line {
+        parts.access_log.write(&Line {
+            at: (parts.now)(),
             method: head.method.as_str(),
             host: self.request().map_or("", |request| request.host.as_str()),
             path: self.request().map_or("", |request| request.target.path()),
             client: self.client.map(|client| client.address),
-            tenant: self.tenant.as_deref(),
-            customer: self.customer.as_deref(),
-            token: self.token.as_deref(),
+            tenant: self.tenant(),
+            customer: self.holding.as_ref().map(|holding| holding.customer.id.as_str()),
+            token: self.holding.as_ref().map(|holding| holding.token.id.as_str()),
             user_agent: agent,
             status: status.map_or(0, |status| status.as_u16()),
             bytes,
@@ -152,7 +164,7 @@ impl Visit {
             host: request.host.as_str(),
             path: request.target.path(),
             client: self.client?.address,
-            tenant: self.tenant.as_deref(),
+            tenant: self.tenant(),
             token: self.digest.as_ref(),
             headers: &head.headers,
         })
