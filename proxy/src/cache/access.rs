@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use cargoman_credential::Digest;
 use cargoman_edge_protocol::{Access, TenantId};
-use cargoman_licence::{Rights, TenantPolicy};
+use cargoman_licence::{CollectionId, Rights, TenantPolicy};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -23,6 +23,7 @@ pub(crate) fn accesses(bytes: u64) -> Accesses {
 #[serde(from = "Access")]
 pub(crate) struct Holding {
     access: Access,
+    collections: Box<[CollectionId]>,
     rights: Option<WorkedOut>,
 }
 
@@ -41,6 +42,11 @@ impl WorkedOut {
 }
 
 impl Holding {
+    /// The collections that its grants name, once each and in order.
+    pub(crate) fn collections(&self) -> &[CollectionId] {
+        &self.collections
+    }
+
     /// The name of its rights at `now`, if it was worked out.
     pub(crate) fn rights(&self, now: DateTime<Utc>) -> Option<Digest> {
         self.rights.filter(|rights| rights.holds(now)).map(|rights| rights.digest)
@@ -56,13 +62,18 @@ impl Holding {
         let written = serde_json::to_vec(&Rights::of(&access, now)).ok();
         let digest = written.map(|written| Digest::of(&written));
         let until = access.unchanged_until(now);
-        Some(Self { rights: digest.map(|digest| WorkedOut { digest, from: now, until }), access })
+        let rights = digest.map(|digest| WorkedOut { digest, from: now, until });
+        Some(Self { rights, ..Self::from(access) })
     }
 }
 
 impl From<Access> for Holding {
     fn from(access: Access) -> Self {
-        Self { access, rights: None }
+        let mut ids: Vec<CollectionId> =
+            access.grants.iter().filter_map(|grant| grant.target.collection()).cloned().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        Self { access, collections: ids.into(), rights: None }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use cargoman_composer::name::PackageName;
 use cargoman_edge_protocol::{Directory, TenantId};
-use cargoman_licence::{Access, Collection, CollectionId};
+use cargoman_licence::{Collection, CollectionId};
 
 use super::{Facts, Known, json_size};
 
@@ -44,13 +44,4 @@ impl Held {
     pub(crate) fn directory(&self) -> &[PackageName] {
         self.directory.as_ref().map_or(&[], |known| &known.value.packages)
     }
-}
-
-/// The collections that the grants of `access` name, once each.
-pub(crate) fn named(access: &Access) -> Vec<CollectionId> {
-    let mut ids: Vec<CollectionId> =
-        access.grants.iter().filter_map(|grant| grant.target.collection()).cloned().collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
 }

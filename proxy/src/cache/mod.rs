@@ -12,9 +12,11 @@ pub(crate) mod stamps;
 pub(crate) mod tenants;
 pub(crate) mod views;
 
+use std::borrow::Borrow;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use ahash::RandomState;
 use cargoman_edge_protocol::Revision;
 
 use self::stamps::{Place, Stamp, Stamps};
@@ -77,8 +79,9 @@ const MOST_ABSENT: u64 = 20_000;
 
 /// Facts of one kind, bounded in bytes, and what is known to be absent, bounded in number.
 pub(crate) struct Facts<K, V> {
-    cache: moka::sync::Cache<K, Known<V>>,
-    absent: moka::sync::Cache<K, Standing>,
+    // A keyed hash, as what is hashed comes from strangers; a quick one, as every request hashes a handful.
+    cache: moka::sync::Cache<K, Known<V>, RandomState>,
+    absent: moka::sync::Cache<K, Standing, RandomState>,
 }
 
 /// What a cache says of a key.
@@ -108,18 +111,29 @@ where
     pub(crate) fn new(bytes: u64, weigh: fn(&V) -> usize) -> Self {
         let weigher = move |_: &K, known: &Known<V>| u32::try_from(weigh(&known.value)).unwrap_or(u32::MAX);
         Self {
-            cache: moka::sync::Cache::builder().max_capacity(bytes).weigher(weigher).build(),
-            absent: moka::sync::Cache::new(MOST_ABSENT),
+            cache: moka::sync::Cache::builder()
+                .max_capacity(bytes)
+                .weigher(weigher)
+                .build_with_hasher(RandomState::new()),
+            absent: moka::sync::Cache::builder().max_capacity(MOST_ABSENT).build_with_hasher(RandomState::new()),
         }
     }
 
     /// What was known last, however old.
-    pub(crate) fn get(&self, key: &K) -> Option<Known<V>> {
+    pub(crate) fn get<Q>(&self, key: &Q) -> Option<Known<V>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         self.cache.get(key)
     }
 
     /// What can be said of a key. Without `stamps` nothing is sure.
-    pub(crate) fn belief(&self, key: &K, stamps: Option<&Stamps>) -> Belief<V> {
+    pub(crate) fn belief<Q>(&self, key: &Q, stamps: Option<&Stamps>) -> Belief<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         let known = self.cache.get(key);
         match (known, stamps) {
             (Some(known), Some(stamps)) if known.standing.holds(stamps) => Belief::Sure(Some(known)),

@@ -3,24 +3,18 @@
 
 use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
+use ahash::RandomState;
 use cargoman_composer::name::PackageName;
 use cargoman_credential::Digest;
 use cargoman_edge_protocol::{Package, Revision, Source, Tenant, TenantId};
-use http::HeaderValue;
 
 use super::collections::Held;
 use super::{Known, Lost};
 use crate::observe::counters::Counters;
 use crate::request::route::File;
 
-/// A document in both codings, with its date.
-#[derive(Debug)]
-pub(crate) struct View {
-    pub(crate) identity: Bytes,
-    pub(crate) gzip: Option<Bytes>,
-    pub(crate) date: HeaderValue,
-}
+/// A document that is held ready.
+pub(crate) type View = crate::request::reply::ready::Ready;
 
 /// What a document depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -117,7 +111,7 @@ impl Shown {
 pub(crate) struct Views {
     cache: moka::future::Cache<ViewKey, Arc<View>>,
     /// So that which versions somebody sees is not worked out at each request.
-    shown: moka::sync::Cache<ShownKey, Arc<Shown>>,
+    shown: moka::sync::Cache<ShownKey, Arc<Shown>, RandomState>,
     counters: Arc<Counters>,
 }
 
@@ -128,7 +122,7 @@ impl Views {
     /// Room for `bytes`.
     pub(crate) fn new(bytes: u64, counters: Arc<Counters>) -> Self {
         let weigher = |key: &ViewKey, view: &Arc<View>| {
-            let bytes = 512 + key.canonical_url.len() + view.identity.len() + view.gzip.as_ref().map_or(0, Bytes::len);
+            let bytes = 512 + key.canonical_url.len() + view.size();
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         let weigh_shown = |key: &ShownKey, shown: &Arc<Shown>| {
@@ -138,7 +132,10 @@ impl Views {
         let of_shown = bytes / SHARE_OF_SHOWN;
         Self {
             cache: moka::future::Cache::builder().max_capacity(bytes - of_shown).weigher(weigher).build(),
-            shown: moka::sync::Cache::builder().max_capacity(of_shown).weigher(weigh_shown).build(),
+            shown: moka::sync::Cache::builder()
+                .max_capacity(of_shown)
+                .weigher(weigh_shown)
+                .build_with_hasher(RandomState::new()),
             counters,
         }
     }
@@ -164,17 +161,18 @@ impl Views {
     pub(crate) async fn get(
         &self,
         key: ViewKey,
-        render: impl FnOnce() -> View + Send + 'static,
+        render: impl FnOnce() -> Result<View, Lost> + Send + 'static,
     ) -> Result<Arc<View>, Lost> {
         if let Some(view) = self.cache.get(&key).await {
             return Ok(view);
         }
         let rendering = async {
             self.counters.count_rendered_view();
-            tokio::task::spawn_blocking(render).await.map(Arc::new).map_err(|error| {
+            let rendered = tokio::task::spawn_blocking(render).await.map_err(|error| {
                 tracing::error!(target: "cargoman::edge", %error, "rendering a document failed");
                 Lost
-            })
+            })?;
+            rendered.map(Arc::new)
         };
         self.cache.try_get_with(key, rendering).await.map_err(|lost| *lost)
     }
@@ -184,6 +182,7 @@ impl Views {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use bytes::Bytes;
     use cargoman_licence::{Collection, CollectionId};
     use uuid::Uuid;
 
@@ -213,6 +212,10 @@ mod tests {
         ViewKey::new(&tenant(id, url), &package(revision), file, shown)
     }
 
+    fn document() -> View {
+        View::new(http::HeaderValue::from_static("d"), Bytes::from_static(b"x"), None).unwrap()
+    }
+
     fn held(revisions: &[i64]) -> Held {
         let collection = |revision: &i64| {
             let id = CollectionId(format!("coll_{revision}"));
@@ -227,7 +230,7 @@ mod tests {
     #[test]
     fn shown_again() {
         let views = Views::new(1 << 20, Arc::default());
-        let view = Arc::new(View { identity: Bytes::new(), gzip: None, date: HeaderValue::from_static("d") });
+        let view = Arc::new(document());
         let (ours, known, collections) = (tenant(1, "u"), package(1), held(&[5, 6]));
         let basis = Basis { tenant: &ours, package: &known, held: &collections };
         let key = |rights: &[u8], file| {
@@ -277,12 +280,12 @@ mod tests {
         let views = Views::new(1 << 20, Arc::default());
         let render = || {
             RENDERED.fetch_add(1, Ordering::SeqCst);
-            View { identity: Bytes::from_static(b"x"), gzip: None, date: HeaderValue::from_static("d") }
+            Ok(document())
         };
         let all =
             futures::future::join_all((0..100).map(|_| views.get(key(1, 1, File::Stable, "u", (&[0], false)), render)))
                 .await;
-        assert!(all.iter().all(|view| view.as_ref().is_ok_and(|view| view.identity == "x")));
+        assert!(all.iter().all(Result::is_ok));
         assert_eq!(RENDERED.load(Ordering::SeqCst), 1);
     }
 }

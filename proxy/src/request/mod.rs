@@ -117,7 +117,8 @@ async fn steps(parts: &Parts, visit: &mut Visit, session: &mut Session) -> Resul
     if route == Route::PassThrough {
         return Ok(Answer::PassThrough(tenant.id));
     }
-    let now = (parts.now)();
+    // Facts may have been waited for, and a token may have come to its end meanwhile.
+    let now = if found.waited { (parts.now)() } else { began };
     let holding = found.access.as_ref().map(|known| &*known.value);
     let access = authenticate::access(holding.map(|holding| &**holding), now)?;
     visit.holding = found.access.as_ref().map(|known| Arc::clone(&known.value));

@@ -78,7 +78,10 @@ const fn is_target_byte(byte: u8) -> bool {
 }
 
 fn composer_path(path: &str) -> Result<String, Fault> {
-    let path = path.replace("%7E", "~").replace("%7e", "~");
+    let path = match path.contains('%') {
+        true => path.replace("%7E", "~").replace("%7e", "~"),
+        false => path.to_owned(),
+    };
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"/._~+@-".contains(&byte);
     if path.bytes().all(known) { Ok(path) } else { Err(Fault::Target) }
 }

@@ -37,11 +37,15 @@ pub(crate) async fn write(session: &mut Session, reply: Reply) -> pingora::Resul
         Body::Bytes(bytes) => Some(bytes.len() as u64),
         Body::File { length, .. } | Body::Length(length) => Some(*length),
     };
-    let mut header = ResponseHeader::build_no_case(reply.status, Some(reply.headers.len() + 3))?;
+    let has_length = reply.head.is_some();
+    let mut header = match reply.head {
+        Some(head) => ResponseHeader::clone(&head),
+        None => ResponseHeader::build_no_case(reply.status, Some(reply.headers.len() + 3))?,
+    };
     for (name, value) in reply.headers {
         header.insert_header(name, value)?;
     }
-    if let Some(length) = length {
+    if let Some(length) = length.filter(|_| !has_length) {
         header.insert_header(header::CONTENT_LENGTH, length)?;
     }
     let nothing_follows = head_only || length.unwrap_or(0) == 0 || matches!(reply.body, Body::Length(_));

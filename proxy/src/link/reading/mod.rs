@@ -6,6 +6,7 @@
 
 mod belief;
 mod round;
+mod sure;
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use super::control_plane::{CallError, ControlPlane, MOST_KEYS};
 use super::lease::{Lease, Trust};
 use super::saved::Saved;
 use crate::cache::access::Holding;
-use crate::cache::collections::{Held, named};
+use crate::cache::collections::Held;
 use crate::cache::kept::Kept;
 use crate::cache::stamps::{Asking, Stamp, Stamps};
 use crate::cache::{Belief, Known};
@@ -43,6 +44,8 @@ pub(crate) struct Found {
     pub(crate) packages: Vec<(PackageName, Known<Package>)>,
     /// The tenant whose access and packages these are.
     asked_of: Option<TenantId>,
+    /// Whether anything was waited for.
+    pub(crate) waited: bool,
 }
 
 impl Found {
@@ -94,7 +97,7 @@ impl Reading {
 
     /// Whether the host was some tenant's when it was last asked for. Good enough to refuse without a token, for nothing else.
     pub(crate) fn has_seen(&self, host: &str) -> bool {
-        self.facts.tenants.get(&host.to_owned()).is_some()
+        self.facts.tenants.get(host).is_some()
     }
 
     /// The facts for a request that came in at `began` to `host` with the token of `digest`.
@@ -105,16 +108,22 @@ impl Reading {
         digest: Option<Digest>,
         needed: Needed<'_>,
     ) -> Result<Found, CallError> {
+        let waited = !self.lease.is_held();
         let trust = self.lease.trust().await;
         // Without a token nothing of the tenant's is shown; what is passed through the control plane decides.
         if trust == Trust::Detached && digest.is_some() && !self.goes_on(host) {
             return Err(CallError::Detached);
         }
+        if trust != Trust::Nothing
+            && let Some(found) = self.sure(host, digest, needed)
+        {
+            return Ok(self.with_policy(Found { waited, ..found }, digest, began));
+        }
         let mut round = Round::first(host.to_owned(), digest, trust != Trust::Nothing);
         for _ in 0..ROUNDS {
             let found = round.ask(self, needed).await?;
             match round.next(found, needed) {
-                Ok(found) => return Ok(self.with_policy(found, digest, began)),
+                Ok(found) => return Ok(self.with_policy(Found { waited: true, ..found }, digest, began)),
                 Err(next) => round = *next,
             }
         }
@@ -132,7 +141,7 @@ impl Reading {
     /// Whether a tenant is served while the edge hears nothing. Only what was known of him while the lease held may say so: a tenant
     /// who wants it by now may not have wanted it when a revocation of his was said to be effective.
     fn goes_on(&self, host: &str) -> bool {
-        match self.facts.tenants.belief(&host.to_owned(), Some(&self.stamps)) {
+        match self.facts.tenants.belief(host, Some(&self.stamps)) {
             Belief::Sure(Some(known)) => tenant_of(&known.value).is_some_and(|tenant| self.lease.covers(tenant.outage)),
             _ => false,
         }
@@ -156,14 +165,14 @@ impl Reading {
         found
     }
 
-    /// What is known of what `access` stands on: from `before`, the round before this one, else from the caches.
-    fn held(&self, tenant: TenantId, access: Option<&Access>, needed: Needed<'_>, before: &mut Held) -> Held {
-        let ids = access.filter(|_| needed.collections).map(named).unwrap_or_default();
+    /// What is known of what an access stands on: from `before`, the round before this one, else from the caches.
+    fn held(&self, tenant: TenantId, holding: Option<&Holding>, needed: Needed<'_>, before: &mut Held) -> Held {
+        let ids = holding.filter(|_| needed.collections).map(Holding::collections).unwrap_or_default();
         let known = |id: CollectionId| {
             let there = before.collections.iter().find(|(known, _)| *known == id).map(|(_, known)| known.clone());
             there.or_else(|| self.facts.collections.get(&(tenant, id.clone()))).map(|known| (id, known))
         };
-        let mut held = Held { collections: ids.into_iter().filter_map(known).collect(), directory: None };
+        let mut held = Held { collections: ids.iter().cloned().filter_map(known).collect(), directory: None };
         if needed.directory && held.has_patterns() {
             held.directory = before.directory.take().or_else(|| self.facts.directories.get(&tenant));
         }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use cargoman_composer::name::PackageName;
 use cargoman_credential::Digest;
-use cargoman_edge_protocol::{Access, Entry, Key, Tenant};
+use cargoman_edge_protocol::{Entry, Key, Tenant};
 use cargoman_licence::CollectionId;
 
 use super::belief::{Answers, Believed, ask_for};
 use super::{Found, Needed, Reading, tenant_of};
 use crate::cache::access::Holding;
-use crate::cache::collections::{Held, named};
+use crate::cache::collections::Held;
 use crate::cache::{Belief, Known};
 use crate::link::control_plane::CallError;
 
@@ -23,11 +23,12 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    fn of(needed: Needed<'_>, tenant: &Tenant, access: Option<&Access>, held: &Held) -> Self {
+    fn of(needed: Needed<'_>, tenant: &Tenant, holding: Option<&Holding>, held: &Held) -> Self {
+        let collections = holding.filter(|_| needed.collections).map(Holding::collections).unwrap_or_default();
         Self {
-            collections: access.filter(|_| needed.collections).map(named).unwrap_or_default(),
+            collections: collections.to_vec(),
             directory: needed.directory && held.has_patterns(),
-            packages: (needed.packages)(tenant, access, held),
+            packages: (needed.packages)(tenant, holding.map(|holding| &**holding), held),
         }
     }
 
@@ -69,9 +70,8 @@ impl Round {
             let access = reading.facts.accesses.belief(&(tenant_id, digest), stamps);
             ask_for(&mut keys, &access, || Key::Access { tenant: tenant_id, digest });
             let known = self.before.access.as_ref().or(access.known()).map(|known| Arc::clone(&known.value));
-            let known: Option<&Access> = known.as_deref().map(|holding| &**holding);
-            let held = reading.held(tenant_id, known, needed, &mut self.before.held);
-            self.asked = Asked::of(needed, tenant, known, &held);
+            let held = reading.held(tenant_id, known.as_deref(), needed, &mut self.before.held);
+            self.asked = Asked::of(needed, tenant, known.as_deref(), &held);
             believed = Believed::of(reading, tenant_id, &self.asked, self.trusted);
             believed.keys(tenant_id, &self.asked, &mut keys);
             believed_access = Some(access);

@@ -9,6 +9,7 @@ mod notices;
 pub(crate) mod package;
 pub(crate) mod providers;
 pub(crate) mod range;
+pub(crate) mod ready;
 pub(crate) mod root;
 pub(crate) mod search;
 
@@ -16,8 +17,9 @@ use std::fs::File;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode};
 
+use self::ready::Head;
 use super::admit::Admitted;
 use crate::link::usage::Due;
 
@@ -25,6 +27,9 @@ use crate::link::usage::Due;
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
+    /// Fields that are there already, the length among them.
+    pub(crate) head: Option<Head>,
+    /// Fields that come to them, or in their place.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Body,
     /// Whether the connection ends with it.
@@ -46,7 +51,12 @@ pub(crate) enum Body {
 
 impl Reply {
     pub(crate) const fn new(status: StatusCode, body: Body) -> Self {
-        Self { status, headers: Vec::new(), body, close: false }
+        Self { status, head: None, headers: Vec::new(), body, close: false }
+    }
+
+    /// With a head that is held ready.
+    pub(crate) fn ready(head: &Head, body: Body) -> Self {
+        Self { head: Some(Arc::clone(head)), ..Self::new(head.status, body) }
     }
 
     /// Sets a field, in place of one that is there.
@@ -59,27 +69,9 @@ impl Reply {
 
     #[cfg(test)]
     pub(crate) fn field(&self, name: &HeaderName) -> Option<&HeaderValue> {
-        self.headers.iter().find(|(there, _)| there == name).map(|(_, value)| value)
+        let own = self.headers.iter().find(|(there, _)| there == name).map(|(_, value)| value);
+        own.or_else(|| self.head.as_ref()?.headers.get(name))
     }
-}
-
-/// A JSON document with its date: whole, compressed, or 304.
-pub(crate) fn document(request: &Admitted, date: &HeaderValue, identity: &Bytes, gzip: Option<&Bytes>) -> Reply {
-    let mut reply = if conditional::has_document(&request.conditions, date) {
-        Reply::new(StatusCode::NOT_MODIFIED, Body::None)
-    } else {
-        let packed = gzip.filter(|_| request.conditions.gzip);
-        let mut reply = Reply::new(StatusCode::OK, Body::Bytes(packed.unwrap_or(identity).clone()));
-        reply.set(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if packed.is_some() {
-            reply.set(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        reply
-    };
-    reply.set(header::LAST_MODIFIED, date.clone());
-    reply.set(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    reply.set(header::VARY, HeaderValue::from_static("Authorization, Accept-Encoding"));
-    reply
 }
 
 /// A JSON document that is made for one request: dated by its bytes, and compressed quickly if at all.
@@ -91,7 +83,7 @@ pub(crate) fn fresh_document(
     let identity = Bytes::from(body.to_string());
     let date = conditional::last_modified(tenant, &dated_path(request), &identity);
     let gzip = if request.conditions.gzip { encoding::gzip(&identity, 1) } else { None };
-    document(request, &date, &identity, gzip.as_ref())
+    ready::once(&request.conditions, date, identity, gzip)
 }
 
 /// Path and query: other questions to one path have other dates.

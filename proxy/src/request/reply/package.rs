@@ -9,7 +9,7 @@ use cargoman_composer::p2;
 use cargoman_edge_protocol::{Package, Source, Tenant, TenantId, Version};
 use serde_json::{Map, Value, json};
 
-use super::{Reply, conditional, document, encoding};
+use super::{Reply, conditional, encoding, ready};
 use crate::cache::views::{Basis, ShownKey, View, ViewKey, Views};
 use crate::cache::{Known, Lost};
 use crate::request::admit::Admitted;
@@ -32,7 +32,7 @@ pub(crate) async fn answer(
     let basis = Basis { tenant, package, held: bearer.held };
     let shown_as = bearer.rights.map(|rights| ShownKey { tenant: tenant.id, rights, name: name.clone(), file });
     if let Some(view) = shown_as.as_ref().and_then(|key| views.shown(key, basis)) {
-        return Ok(document(request, &view.date, &view.identity, view.gzip.as_ref()));
+        return Ok(view.reply(&request.conditions));
     }
     let rights = bearer.view(name);
     if !rights.covers() {
@@ -58,7 +58,7 @@ pub(crate) async fn answer(
     if let Some(key) = shown_as {
         views.note(key, basis, &view);
     }
-    Ok(document(request, &view.date, &view.identity, view.gzip.as_ref()))
+    Ok(view.reply(&request.conditions))
 }
 
 /// The first that says something: customer, package, tenant.
@@ -75,7 +75,7 @@ fn nothing(request: &Admitted, tenant: &Tenant, name: &PackageName, ours: bool) 
     }
     let identity = Bytes::from(json!({ "packages": { name.as_str(): [] } }).to_string());
     let date = conditional::last_modified(tenant.id, request.target.path(), &identity);
-    Ok(document(request, &date, &identity, None))
+    Ok(ready::once(&request.conditions, date, identity, None))
 }
 
 fn is_public(tenant: &Tenant, name: &PackageName) -> bool {
@@ -83,8 +83,12 @@ fn is_public(tenant: &Tenant, name: &PackageName) -> bool {
     vendor.is_some_and(|vendor| vendor.public_names.contains(name))
 }
 
-fn view(tenant: TenantId, path: &str, identity: Bytes) -> View {
-    View { date: conditional::last_modified(tenant, path, &identity), gzip: encoding::gzip(&identity, 6), identity }
+fn view(tenant: TenantId, path: &str, identity: Bytes) -> Result<View, Lost> {
+    let (date, gzip) = (conditional::last_modified(tenant, path, &identity), encoding::gzip(&identity, 6));
+    View::new(date, identity, gzip).map_err(|error| {
+        tracing::error!(target: "cargoman::edge", %error, "the head of a document cannot be made");
+        Lost
+    })
 }
 
 /// All that a document depends on beside which versions it shows: nothing of who asks.

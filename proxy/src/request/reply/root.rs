@@ -9,7 +9,7 @@ use cargoman_edge_protocol::{Access, Package, Tenant};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{Reply, conditional, document, encoding, notices};
+use super::{Reply, conditional, encoding, notices, ready};
 use crate::cache::collections::Held;
 use crate::request::admit::Admitted;
 use crate::request::bearer::{self, Bearer};
@@ -32,7 +32,7 @@ pub(crate) fn answer(request: &Admitted, bearer: &Bearer<'_>, packages: &[&Packa
     dated.extend_from_slice(today.as_bytes());
     let date = conditional::last_modified(bearer.tenant.id, request.target.path(), &dated);
     let gzip = if request.conditions.gzip { encoding::gzip(&identity, 1) } else { None };
-    document(request, &date, &identity, gzip.as_ref())
+    ready::once(&request.conditions, date, identity, gzip)
 }
 
 /// The packages that the root file is made from: those that it may have to name, and those of which a newer version may be out.
