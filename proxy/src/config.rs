@@ -107,6 +107,10 @@ pub struct Cache {
 pub struct Limits {
     /// Connections at a time; further ones are closed at once.
     pub connections: usize,
+    /// Connections of one address at a time (for IPv6: of one /64); those of trusted proxies are not counted.
+    pub connections_per_address: usize,
+    /// How long the head of a request may take from its first byte, or a new connection until then.
+    pub head: Duration,
     /// How long an idle connection is kept.
     pub keep_alive: Duration,
     /// How long one read or write on a connection may stall.
@@ -147,7 +151,13 @@ impl EdgeConfig {
             leave_at_stop: true,
             control_plane,
             cache: Cache { directory, metadata_bytes: 256 << 20, dist_bytes: 10 << 30 },
-            limits: Limits { connections: 10_000, keep_alive: Duration::from_secs(75), stall: Duration::from_secs(30) },
+            limits: Limits {
+                connections: 10_000,
+                connections_per_address: 2_500,
+                head: Duration::from_secs(10),
+                keep_alive: Duration::from_secs(75),
+                stall: Duration::from_secs(30),
+            },
             plugins: Vec::new(),
         }
     }
@@ -249,6 +259,9 @@ impl EdgeConfig {
 
         let mut limits = Section::take(root, "limits", problems);
         let connections = limits.read("connections", settings::number(1)).and_then(|count| usize::try_from(count).ok());
+        let per_address = limits.read("connections_per_address", settings::number(1));
+        let per_address = per_address.and_then(|count| usize::try_from(count).ok());
+        let head = limits.read("head_seconds", settings::seconds);
         let keep_alive = limits.read("keep_alive_seconds", settings::seconds);
         let stall = limits.read("stall_seconds", settings::seconds);
         limits.finish();
@@ -270,6 +283,8 @@ impl EdgeConfig {
             },
             limits: Limits {
                 connections: connections.unwrap_or(defaults.limits.connections),
+                connections_per_address: per_address.unwrap_or(defaults.limits.connections_per_address),
+                head: head.unwrap_or(defaults.limits.head),
                 keep_alive: keep_alive.unwrap_or(defaults.limits.keep_alive),
                 stall: stall.unwrap_or(defaults.limits.stall),
             },

@@ -21,10 +21,8 @@ use crate::connection;
 use crate::request::admit::Fault;
 use crate::request::refuse::Refusal;
 use crate::request::visit::Visit;
+use crate::request::write::SLOWEST;
 use crate::request::{Answer, Parts, answer, write};
-
-/// Slowest pace at which a client may take an answer, in bytes a second.
-const SLOWEST: usize = 1_024;
 
 /// The longest that the control plane may think: a sync that is waited for takes 300 s at most.
 const UPSTREAM_SILENCE: Duration = Duration::from_secs(330);

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use crate::cache::dists::Dists;
 use crate::cache::views::Views;
 use crate::config::{ConfigError, EdgeConfig};
-use crate::connection::{Bounded, Open};
+use crate::connection::{Connections, Http1, Open};
 use crate::edge::EdgeProxy;
 use crate::link::control_plane::ControlPlane;
 use crate::link::socket::Connector;
@@ -184,9 +184,10 @@ impl Edge {
         options.h2c = self.plain_http2;
         options.h2_idle_timeout = Some(self.config.limits.keep_alive);
         proxy.server_options = Some(options);
-        let open = Open::new(self.config.limits.connections);
-        let mut service =
-            pingora::services::listening::Service::new("edge".to_owned(), Bounded::new(proxy, Arc::clone(&open)));
+        let open = Open::new(&self.config);
+        let http1 = Http1::new(&self.config, Arc::clone(&self.parts));
+        let connections = Connections::new(proxy, http1, Arc::clone(&open), self.plain_http2);
+        let mut service = pingora::services::listening::Service::new("edge".to_owned(), connections);
         for (address, _) in &self.listeners {
             let buffers = L4BufferSettings::default().read(16 << 10).write(32 << 10);
             service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
@@ -236,7 +237,7 @@ fn server_conf(config: &EdgeConfig) -> ServerConf {
 
 /// Pingora's service on listeners that are bound already: it finds them where a process that took over from another would.
 struct Bound {
-    service: pingora::services::listening::Service<Bounded>,
+    service: pingora::services::listening::Service<Connections>,
     listeners: Vec<(SocketAddr, TcpListener)>,
     stopping: ShutdownWatch,
     background: Option<(Sender, Arc<Parts>)>,

@@ -10,9 +10,9 @@ use super::host::HostName;
 use super::target::Target;
 
 /// Most header fields of a request.
-const MOST_FIELDS: usize = 64;
+pub(crate) const MOST_FIELDS: usize = 64;
 /// Most bytes of all its header fields together.
-const MOST_BYTES: usize = 16 << 10;
+pub(crate) const MOST_BYTES: usize = 16 << 10;
 /// Most bytes of an `Authorization` field.
 const MOST_AUTHORIZATION: usize = 4 << 10;
 
@@ -44,6 +44,8 @@ pub(crate) struct Conditions {
 /// Why a request is not read any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
+    /// A head that is no HTTP, or HTTP that two readers could read in two ways.
+    Head,
     /// No host, or none that can be read in one way only.
     Host,
     /// A target outside the grammar.

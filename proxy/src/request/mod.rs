@@ -9,7 +9,7 @@ pub(crate) mod refuse;
 pub(crate) mod reply;
 pub(crate) mod route;
 pub(crate) mod segment;
-mod target;
+pub(crate) mod target;
 mod tenant;
 pub(crate) mod visit;
 pub(crate) mod write;
@@ -62,28 +62,47 @@ pub(crate) enum Answer {
     PassThrough(TenantId),
 }
 
+/// A request as it is asked, over whichever protocol.
+pub(crate) trait Asked: Send {
+    /// Its head.
+    fn head(&self) -> &RequestHeader;
+
+    /// Its body, of at most so many bytes.
+    fn body(&mut self, most: usize) -> impl Future<Output = Result<bytes::Bytes, Refusal>> + Send;
+}
+
+impl Asked for Session {
+    fn head(&self) -> &RequestHeader {
+        self.req_header()
+    }
+
+    async fn body(&mut self, most: usize) -> Result<bytes::Bytes, Refusal> {
+        write::read_body(self, most).await
+    }
+}
+
 /// Answers a request, or says that the control plane will.
-pub(crate) async fn answer(parts: &Parts, visit: &mut Visit, session: &mut Session) -> Answer {
-    let mut answer = match steps(parts, visit, session).await {
+pub(crate) async fn answer(parts: &Parts, visit: &mut Visit, asked: &mut impl Asked) -> Answer {
+    let mut answer = match steps(parts, visit, asked).await {
         Ok(answer) => answer,
         Err(refusal) => Answer::Reply(refusal.reply()),
     };
     if let Answer::Reply(reply) = &mut answer {
-        visit.adjust(&parts.plugins, session.req_header(), reply);
+        visit.adjust(&parts.plugins, asked.head(), reply);
     }
     answer
 }
 
-async fn steps(parts: &Parts, visit: &mut Visit, session: &mut Session) -> Result<Answer, Refusal> {
-    if let Some(reply) = health(parts, visit, session.req_header()).await {
+async fn steps(parts: &Parts, visit: &mut Visit, asked: &mut impl Asked) -> Result<Answer, Refusal> {
+    if let Some(reply) = health(parts, visit, asked.head()).await {
         visit.about_health = true;
         return Ok(Answer::Reply(reply));
     }
     // 1 Grammar.
-    let request = visit.admitted(admit::admit(session.req_header()).map_err(Refusal::Fault)?);
+    let request = visit.admitted(admit::admit(asked.head()).map_err(Refusal::Fault)?);
     let credential = Credential::read(request.authorization.as_ref());
     visit.digest = credential.digest();
-    if let Some(reply) = visit.arrive(&parts.plugins, session.req_header()) {
+    if let Some(reply) = visit.arrive(&parts.plugins, asked.head()) {
         return Ok(Answer::Reply(reply));
     }
     let route = Route::of(&request.target);
@@ -111,7 +130,7 @@ async fn steps(parts: &Parts, visit: &mut Visit, session: &mut Session) -> Resul
         tenant => tenant?,
     };
     visit.host.clone_from(&found.host);
-    if let Some(reply) = visit.enter_tenant(&parts.plugins, session.req_header()) {
+    if let Some(reply) = visit.enter_tenant(&parts.plugins, asked.head()) {
         return Ok(Answer::Reply(reply));
     }
     if route == Route::PassThrough {
@@ -129,10 +148,10 @@ async fn steps(parts: &Parts, visit: &mut Visit, session: &mut Session) -> Resul
     let bearer = Bearer { tenant, access, held: &found.held, rights, now };
     authorize::enter(&bearer)?;
     let body = match route {
-        Route::Installs => write::read_body(session, reply::installs::MOST_BYTES).await?,
+        Route::Installs => asked.body(reply::installs::MOST_BYTES).await?,
         _ => bytes::Bytes::new(),
     };
-    let meter = Meter { spool: &parts.spool, address, headers: &session.req_header().headers };
+    let meter = Meter { spool: &parts.spool, address, headers: &asked.head().headers };
     reply(parts, &request, &route, &bearer, &found, (&body, meter)).await.map(Answer::Reply)
 }
 

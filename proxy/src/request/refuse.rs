@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use super::admit::Fault;
-use super::reply::{Body, Reply};
+use super::reply::{Body, Reply, ready};
 use crate::plugin::PluginRefusal;
 
 /// Why a request does not get what it asked for.
@@ -64,6 +64,18 @@ pub(crate) enum Over {
 impl Refusal {
     /// The answer: a function of the refusal alone.
     pub(crate) fn reply(&self) -> Reply {
+        match self.is_frequent() {
+            true => ready::refusal(self, || self.made()),
+            false => self.made(),
+        }
+    }
+
+    /// Whether it is given so often, and always the same, that it is held ready.
+    const fn is_frequent(&self) -> bool {
+        matches!(self, Self::Unauthorized | Self::NoSuchPackage)
+    }
+
+    fn made(&self) -> Reply {
         let body = match self {
             Self::NoSuchPackage => json!({ "error": "not found" }),
             Self::UpstreamUnavailable { .. } => {
@@ -177,6 +189,7 @@ pub(crate) fn day(at: DateTime<Utc>) -> String {
 
 fn fault_words(fault: Fault) -> String {
     match fault {
+        Fault::Head => "The head of the request is malformed.".to_owned(),
         Fault::Host => "The request names no host, or none that can be read.".to_owned(),
         Fault::Target => "The request target is malformed.".to_owned(),
         Fault::TargetTooLong => "The request target is too long.".to_owned(),

@@ -6,11 +6,20 @@
 use super::admit::Fault;
 
 const MOST_PATH: usize = 2_048;
-const MOST_TARGET: usize = 8_192;
+/// Most bytes of path and query.
+pub(crate) const MOST_TARGET: usize = 8_192;
 
 /// The first segments of Composer routes; everything under them is the edge's own.
 const COMPOSER: [&str; 8] =
     ["packages.json", "p2", "dist", "list.json", "search.json", "providers", "downloads", "changes.json"];
+
+/// Whether a target in origin form lies in the space that the edge answers by itself, if it is well-formed at all.
+pub(crate) fn is_of_composer(raw: &[u8]) -> bool {
+    let path = raw.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let mut segments = path.split(|byte| *byte == b'/');
+    let rooted = segments.next().is_some_and(<[u8]>::is_empty);
+    rooted && segments.next().is_some_and(|first| COMPOSER.iter().any(|known| known.as_bytes() == first))
+}
 
 /// Path and query of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,6 +17,9 @@ use super::refuse::Refusal;
 use super::reply::{Body, Reply};
 use crate::link::usage::Due;
 
+/// Slowest pace at which a client may take an answer, in bytes a second.
+pub(crate) const SLOWEST: usize = 1_024;
+
 /// Bytes of a file that are read and sent at a time.
 const CHUNK: u64 = 256 << 10;
 
@@ -32,14 +35,10 @@ pub(crate) async fn write(session: &mut Session, reply: Reply) -> pingora::Resul
     if reply.close || !drain(session).await {
         session.set_keepalive(None);
     }
-    let length = match &reply.body {
-        Body::None => None,
-        Body::Bytes(bytes) => Some(bytes.len() as u64),
-        Body::File { length, .. } | Body::Length(length) => Some(*length),
-    };
+    let length = reply.length();
     let has_length = reply.head.is_some();
     let mut header = match reply.head {
-        Some(head) => ResponseHeader::clone(&head),
+        Some(head) => head.fields.clone(),
         None => ResponseHeader::build_no_case(reply.status, Some(reply.headers.len() + 3))?,
     };
     for (name, value) in reply.headers {
@@ -66,20 +65,48 @@ async fn write_header(session: &mut Session, header: ResponseHeader, end: bool) 
     }
 }
 
-/// What is `due` is kept after the header has gone out and before the last chunk does: whoever has the whole file was counted, and
-/// whoever is counted had at least its beginning.
 async fn write_file(
     session: &mut Session,
     file: Arc<File>,
-    (first, length): (u64, u64),
-    mut due: Option<Box<Due>>,
+    range: (u64, u64),
+    due: Option<Box<Due>>,
 ) -> pingora::Result<()> {
-    let end = first + length;
-    let mut at = first;
-    while at < end {
-        let size = usize::try_from((end - at).min(CHUNK)).unwrap_or(0);
-        let is_last = at + size as u64 == end;
-        let (file, from, due) = (Arc::clone(&file), at, due.take_if(|_| is_last));
+    let mut chunks = Chunks::new(file, range, due);
+    while let Some(chunk) = chunks.next().await.or_err(ErrorType::FileReadError, "reading a cached archive")? {
+        session.as_downstream_mut().write_response_body(chunk, chunks.is_over()).await?;
+    }
+    Ok(())
+}
+
+/// Part of a file, piece by piece.
+///
+/// What is `due` is kept after the header has gone out and before the last piece does: whoever has the whole file was counted, and
+/// whoever is counted had at least its beginning.
+pub(crate) struct Chunks {
+    file: Arc<File>,
+    at: u64,
+    end: u64,
+    due: Option<Box<Due>>,
+}
+
+impl Chunks {
+    pub(crate) const fn new(file: Arc<File>, (first, length): (u64, u64), due: Option<Box<Due>>) -> Self {
+        Self { file, at: first, end: first + length, due }
+    }
+
+    /// Whether the last piece was given.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.at == self.end
+    }
+
+    /// The next piece.
+    pub(crate) async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if self.is_over() {
+            return Ok(None);
+        }
+        let size = usize::try_from((self.end - self.at).min(CHUNK)).unwrap_or(0);
+        let is_last = self.at + size as u64 == self.end;
+        let (file, from, due) = (Arc::clone(&self.file), self.at, self.due.take_if(|_| is_last));
         let read = move || {
             let chunk = read_chunk(&file, from, size)?;
             if let Some(due) = due {
@@ -87,15 +114,10 @@ async fn write_file(
             }
             Ok(chunk)
         };
-        let chunk = tokio::task::spawn_blocking(read)
-            .await
-            .map_err(io::Error::other)
-            .and_then(|chunk| chunk)
-            .or_err(ErrorType::FileReadError, "reading a cached archive")?;
-        at += chunk.len() as u64;
-        session.as_downstream_mut().write_response_body(chunk, is_last).await?;
+        let chunk = tokio::task::spawn_blocking(read).await.map_err(io::Error::other).and_then(|chunk| chunk)?;
+        self.at += chunk.len() as u64;
+        Ok(Some(chunk))
     }
-    Ok(())
 }
 
 fn read_chunk(file: &File, at: u64, size: usize) -> io::Result<Bytes> {

@@ -52,6 +52,11 @@ impl Connection {
         self.stream.get_mut().write_all(bytes).unwrap();
     }
 
+    /// As [`Self::send`], where the other side may be gone.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
     /// Reads one answer; `head` when the request was HEAD.
     pub(crate) fn receive(&mut self, head: bool) -> Response {
         self.try_receive(head).expect("an answer")

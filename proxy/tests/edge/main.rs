@@ -4,6 +4,7 @@
 
 mod client;
 mod collections;
+mod connections;
 mod dists;
 mod documents;
 mod fake;

@@ -56,7 +56,7 @@ impl Reply {
 
     /// With a head that is held ready.
     pub(crate) fn ready(head: &Head, body: Body) -> Self {
-        Self { head: Some(Arc::clone(head)), ..Self::new(head.status, body) }
+        Self { head: Some(Arc::clone(head)), ..Self::new(head.fields.status, body) }
     }
 
     /// Sets a field, in place of one that is there.
@@ -67,10 +67,19 @@ impl Reply {
         }
     }
 
+    /// What stands in `Content-Length`; none where nothing does.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match &self.body {
+            Body::None => None,
+            Body::Bytes(bytes) => Some(bytes.len() as u64),
+            Body::File { length, .. } | Body::Length(length) => Some(*length),
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn field(&self, name: &HeaderName) -> Option<&HeaderValue> {
         let own = self.headers.iter().find(|(there, _)| there == name).map(|(_, value)| value);
-        own.or_else(|| self.head.as_ref()?.headers.get(name))
+        own.or_else(|| self.head.as_ref()?.fields.headers.get(name))
     }
 }
 

@@ -1,12 +1,13 @@
 //! Documents that are held ready: the bytes in both codings, and the heads of all the answers that they can be.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
 
 use super::{Body, Reply, conditional};
+use crate::connection;
 use crate::request::admit::Conditions;
 use crate::request::refuse::Refusal;
 
@@ -20,7 +21,7 @@ pub(crate) struct Ready {
 }
 
 /// The head of an answer, made once.
-pub(crate) type Head = Arc<ResponseHeader>;
+pub(crate) type Head = Arc<connection::Head>;
 
 /// Room for the fields that Pingora and plugins add.
 const FIELDS: usize = 10;
@@ -31,7 +32,7 @@ impl Ready {
         Ok(Self {
             identity: (whole(&date, identity.len(), None)?, identity),
             gzip: gzip.map(|gzip| whole(&date, gzip.len(), Some("gzip")).map(|head| (head, gzip))).transpose()?,
-            unchanged: Arc::new(head(StatusCode::NOT_MODIFIED, &date)?),
+            unchanged: Arc::new(connection::Head::new(head(StatusCode::NOT_MODIFIED, &date)?)),
             date,
         })
     }
@@ -39,7 +40,7 @@ impl Ready {
     /// What it takes in memory.
     pub(crate) fn size(&self) -> usize {
         // A head is a few small allocations.
-        3 * 512 + self.identity.1.len() + self.gzip.as_ref().map_or(0, |(_, bytes)| bytes.len())
+        3 * 1_024 + self.identity.1.len() + self.gzip.as_ref().map_or(0, |(_, bytes)| bytes.len())
     }
 
     /// Whole, compressed, or 304.
@@ -61,6 +62,31 @@ pub(crate) fn once(conditions: &Conditions, date: HeaderValue, identity: Bytes, 
     }
 }
 
+/// A refusal that is always the same, made at its first time.
+pub(crate) fn refusal(refusal: &Refusal, make: impl FnOnce() -> Reply) -> Reply {
+    static UNAUTHORIZED: OnceLock<(Head, Bytes)> = OnceLock::new();
+    static NO_SUCH_PACKAGE: OnceLock<(Head, Bytes)> = OnceLock::new();
+    let held = if *refusal == Refusal::Unauthorized { &UNAUTHORIZED } else { &NO_SUCH_PACKAGE };
+    if let Some((head, body)) = held.get() {
+        return Reply::ready(head, Body::Bytes(body.clone()));
+    }
+    let reply = make();
+    if let (Body::Bytes(body), Ok(head)) = (&reply.body, head_of(&reply)) {
+        // Another thread may have been first, with the same.
+        held.set((Arc::new(connection::Head::new(head)), body.clone())).ok();
+    }
+    reply
+}
+
+fn head_of(reply: &Reply) -> pingora::Result<ResponseHeader> {
+    let mut head = ResponseHeader::build_no_case(reply.status, Some(FIELDS))?;
+    for (name, value) in &reply.headers {
+        head.insert_header(name.clone(), value.clone())?;
+    }
+    head.insert_header(header::CONTENT_LENGTH, reply.length().unwrap_or(0))?;
+    Ok(head)
+}
+
 fn whole(date: &HeaderValue, length: usize, coding: Option<&'static str>) -> pingora::Result<Head> {
     let mut head = head(StatusCode::OK, date)?;
     head.insert_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
@@ -68,7 +94,7 @@ fn whole(date: &HeaderValue, length: usize, coding: Option<&'static str>) -> pin
         head.insert_header(header::CONTENT_ENCODING, HeaderValue::from_static(coding))?;
     }
     head.insert_header(header::CONTENT_LENGTH, length)?;
-    Ok(Arc::new(head))
+    Ok(Arc::new(connection::Head::new(head)))
 }
 
 /// The fields of every answer.

@@ -1,0 +1,60 @@
+//! Connections, from their first byte to their last: how many there may be, whose they are, and which requests come over them.
+//!
+//! HTTP/2 is Pingora's from end to end. Of HTTP/1 the heads are read here (`head.rs`, `http1.rs`): what is malformed ends here, what
+//! Composer asks is answered here with one read and one write, and all else goes to Pingora, one request at a time.
+
+mod client;
+mod head;
+mod http1;
+mod open;
+mod wire;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pingora::apps::ServerApp;
+use pingora::protocols::{ALPN, Stream};
+use pingora::proxy::HttpProxy;
+use pingora::server::ShutdownWatch;
+
+pub(crate) use self::client::{Client, client};
+pub(crate) use self::http1::Http1;
+pub(crate) use self::open::Open;
+pub(crate) use self::wire::Head;
+use crate::edge::EdgeProxy;
+
+/// What serves the connections of the public listeners.
+pub(crate) struct Connections {
+    proxy: Arc<HttpProxy<EdgeProxy>>,
+    http1: Http1,
+    open: Arc<Open>,
+    /// Pingora looks whether a connection without TLS is HTTP/2.
+    plain_http2: bool,
+}
+
+impl Connections {
+    pub(crate) fn new(proxy: HttpProxy<EdgeProxy>, http1: Http1, open: Arc<Open>, plain_http2: bool) -> Self {
+        Self { proxy: Arc::new(proxy), http1, open, plain_http2 }
+    }
+}
+
+#[async_trait]
+impl ServerApp for Connections {
+    /// Lasts as long as the connection.
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let peer = stream.get_socket_digest();
+        let peer = peer.as_deref().and_then(|digest| digest.peer_addr()?.as_inet());
+        let _counted = self.open.enter(peer)?;
+        if self.plain_http2 || matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            return self.proxy.process_new(stream, shutdown).await;
+        }
+        self.http1.serve(stream, &self.proxy, shutdown).await;
+        None
+    }
+
+    /// The listeners take no more. What is idle is not cut, as the proxy would do here: a request may be on its way. Whoever asks
+    /// once more is told that it was the last time, and whoever does not is cut when the drain is over.
+    async fn cleanup(&self) {
+        self.open.closed();
+    }
+}

@@ -1,0 +1,155 @@
+//! An answer as bytes of HTTP/1: the head and, as far as it fits, the body go out in one write.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use chrono::{DateTime, Utc};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use pingora::http::ResponseHeader;
+use pingora::protocols::Stream;
+use pingora::time::timeout;
+use tokio::io::AsyncWriteExt;
+
+use crate::request::reply::{Body, Reply};
+use crate::request::write::{Chunks, SLOWEST};
+
+/// A head that is made once, in both of its forms.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) fields: ResponseHeader,
+    /// Status line and fields, without the empty line.
+    wire: Bytes,
+}
+
+impl Head {
+    pub(crate) fn new(fields: ResponseHeader) -> Self {
+        let mut wire = BytesMut::with_capacity(512);
+        status_line(&mut wire, fields.status);
+        fields.headers.iter().for_each(|(name, value)| field(&mut wire, name, value));
+        Self { fields, wire: wire.freeze() }
+    }
+}
+
+/// Bodies up to this size are copied behind their heads; larger ones are worth a second piece of memory in the same write.
+const COPIED: usize = 8 << 10;
+
+/// Writes a reply; gives the bytes of the body that were sent. After an error the connection must not be used again.
+pub(super) async fn write(
+    stream: &mut Stream,
+    out: &mut BytesMut,
+    reply: Reply,
+    (head_only, now, stall): (bool, DateTime<Utc>, Duration),
+) -> io::Result<u64> {
+    out.clear();
+    head(out, &reply, now);
+    let pace = Pace { stall };
+    match reply.body {
+        Body::Bytes(bytes) if !head_only => {
+            if bytes.len() <= COPIED {
+                out.extend_from_slice(&bytes);
+                pace.keep(out.len(), whole(stream, out)).await?;
+            } else {
+                pace.keep(out.len() + bytes.len(), both(stream, out, &bytes)).await?;
+            }
+            Ok(bytes.len() as u64)
+        }
+        Body::File { file, first, length, due } if !head_only && length > 0 => {
+            // The head goes before anything is counted.
+            pace.keep(out.len(), whole(stream, out)).await?;
+            let mut chunks = Chunks::new(file, (first, length), due);
+            while let Some(chunk) = chunks.next().await? {
+                pace.keep(chunk.len(), whole(stream, &chunk)).await?;
+            }
+            Ok(length)
+        }
+        _ => pace.keep(out.len(), whole(stream, out)).await.map(|()| 0),
+    }
+}
+
+fn head(out: &mut BytesMut, reply: &Reply, now: DateTime<Utc>) {
+    match &reply.head {
+        // Fields that come to those of the head stand beside them or in their place.
+        Some(head) if reply.headers.is_empty() => out.extend_from_slice(&head.wire),
+        Some(head) => {
+            status_line(out, reply.status);
+            let replaced = |name: &HeaderName| reply.headers.iter().any(|(there, _)| there == name);
+            head.fields
+                .headers
+                .iter()
+                .filter(|(name, _)| !replaced(name))
+                .for_each(|(name, value)| field(out, name, value));
+        }
+        None => status_line(out, reply.status),
+    }
+    reply.headers.iter().for_each(|(name, value)| field(out, name, value));
+    if let Some(length) = reply.length().filter(|_| reply.head.is_none()) {
+        field(out, &header::CONTENT_LENGTH, &HeaderValue::from(length));
+    }
+    date(out, now);
+    // Said in both cases, as Pingora does: an answer must not show which of the two wrote it.
+    out.extend_from_slice(if reply.close { b"Connection: close\r\n\r\n" } else { b"Connection: keep-alive\r\n\r\n" });
+}
+
+fn status_line(out: &mut BytesMut, status: StatusCode) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.put_u8(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn field(out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
+    out.extend_from_slice(name.as_str().as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The same for a second, so that it is made once a second and thread.
+fn date(out: &mut BytesMut, now: DateTime<Utc>) {
+    thread_local! {
+        static LAST: RefCell<(i64, String)> = const { RefCell::new((0, String::new())) };
+    }
+    LAST.with_borrow_mut(|(second, text)| {
+        if *second != now.timestamp() || text.is_empty() {
+            *second = now.timestamp();
+            *text = now.format("date: %a, %d %b %Y %H:%M:%S GMT\r\n").to_string();
+        }
+        out.extend_from_slice(text.as_bytes());
+    });
+}
+
+async fn whole(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
+}
+
+/// Two pieces as one write, as long as the system takes them so.
+async fn both(stream: &mut Stream, first: &[u8], second: &[u8]) -> io::Result<()> {
+    let (mut first, mut second) = (first, second);
+    while !first.is_empty() {
+        let written = stream.write_vectored(&[IoSlice::new(first), IoSlice::new(second)]).await?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        let of_first = written.min(first.len());
+        first = first.get(of_first..).unwrap_or_default();
+        second = second.get(written - of_first..).unwrap_or_default();
+    }
+    stream.write_all(second).await?;
+    stream.flush().await
+}
+
+/// How long a client may take: a stall, and what so many bytes take at the slowest pace.
+struct Pace {
+    stall: Duration,
+}
+
+impl Pace {
+    async fn keep(&self, bytes: usize, work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+        let most = self.stall + Duration::from_secs((bytes / SLOWEST) as u64);
+        timeout(most, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
