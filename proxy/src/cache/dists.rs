@@ -43,7 +43,7 @@ pub(crate) enum FillError {
     Disk(#[from] io::Error),
 }
 
-/// What a file looked like when its bytes were last checked.
+/// What a file looked like when its bytes were last checked. Its time of change tells of any write, and of its being removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Look {
     inode: u64,
@@ -62,7 +62,18 @@ pub(crate) struct Dists {
     directory: PathBuf,
     control_plane: Arc<ControlPlane>,
     cache: moka::future::Cache<DistKey, Arc<Stored>>,
+    /// Those that were asked for last are kept open.
+    open: moka::sync::Cache<DistKey, Arc<Opened>, ahash::RandomState>,
 }
+
+/// A file whose bytes were checked when it looked like this.
+struct Opened {
+    file: Arc<File>,
+    look: Look,
+}
+
+/// Files that are kept open at most: a process may have 1,024 where nobody allowed it more, connections included.
+const MOST_OPEN: u64 = 256;
 
 impl Dists {
     /// Opens the cache in `directory`, making it if need be. [`Self::adopt`] takes in what lies there already.
@@ -73,17 +84,20 @@ impl Dists {
         }
         fs::create_dir_all(&unfinished)?;
         let root = directory.to_owned();
+        let open = moka::sync::Cache::builder().max_capacity(MOST_OPEN).build_with_hasher(ahash::RandomState::new());
+        let closing = moka::sync::Cache::clone(&open);
         let cache = moka::future::Cache::builder()
             // In KiB, rounded up: moka counts in 32 bits per entry.
             .max_capacity(bytes.div_ceil(1 << 10))
             .weigher(|_, stored: &Arc<Stored>| u32::try_from(stored.size.div_ceil(1 << 10)).unwrap_or(u32::MAX))
             .eviction_listener(move |key: Arc<DistKey>, _, cause| {
+                closing.invalidate(&*key);
                 if cause.was_evicted() {
                     let _ = fs::remove_file(file_of(&root, &key));
                 }
             })
             .build();
-        Ok(Self { directory: directory.to_owned(), control_plane, cache })
+        Ok(Self { directory: directory.to_owned(), control_plane, cache, open })
     }
 
     /// Takes in the files that an earlier process left. Nothing is believed of them but their names and sizes.
@@ -98,13 +112,20 @@ impl Dists {
 
     /// The file of an archive of `size` bytes, filled if it is not there.
     pub(crate) async fn open(&self, key: DistKey, size: u64) -> Result<Arc<File>, Lost> {
+        if let Some(file) = self.opened(key).await {
+            return Ok(file);
+        }
         // The second round is for a file that was there and turned out wrong, or was evicted in between.
         for _ in 0..2 {
             let stored = self.stored(key, size).await?;
             let path = file_of(&self.directory, &key);
             let opened = tokio::task::spawn_blocking(move || open_checked(&path, &key.sha256, size, &stored)).await;
             match opened {
-                Ok(Ok(file)) => return Ok(Arc::new(file)),
+                Ok(Ok(opened)) => {
+                    let file = Arc::clone(&opened.file);
+                    self.open.insert(key, Arc::new(opened));
+                    return Ok(file);
+                }
                 Ok(Err(error)) => {
                     tracing::warn!(target: "cargoman::edge", %error, sha256 = %key.sha256, "dropped a cached archive")
                 }
@@ -113,6 +134,18 @@ impl Dists {
             self.cache.invalidate(&key).await;
         }
         Err(Lost)
+    }
+
+    /// A file that is open and looks as it did when its bytes were checked.
+    async fn opened(&self, key: DistKey) -> Option<Arc<File>> {
+        let opened = self.open.get(&key)?;
+        // It counts as asked for, so that eviction spares it; it is evicted from here when it is evicted there.
+        self.cache.get(&key).await?;
+        let same = look(&opened.file).is_ok_and(|look| look == opened.look);
+        if !same {
+            self.open.invalidate(&key);
+        }
+        same.then(|| Arc::clone(&opened.file))
     }
 
     async fn stored(&self, key: DistKey, size: u64) -> Result<Arc<Stored>, Lost> {
@@ -231,19 +264,19 @@ fn look(file: &File) -> io::Result<Look> {
     })
 }
 
-fn open_checked(path: &Path, sha256: &Digest, size: u64, stored: &Stored) -> Result<File, FillError> {
+fn open_checked(path: &Path, sha256: &Digest, size: u64, stored: &Stored) -> Result<Opened, FillError> {
     let file = File::open(path)?;
     let now = look(&file)?;
     let checked = *stored.checked.lock().unwrap_or_else(PoisonError::into_inner);
     if checked == Some(now) {
-        return Ok(file);
+        return Ok(Opened { file: Arc::new(file), look: now });
     }
     if now.size != size || sum(&file)? != *sha256 {
         let _ = fs::remove_file(path);
         return Err(FillError::Mismatch("the file changed on disk"));
     }
     *stored.checked.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
-    Ok(file)
+    Ok(Opened { file: Arc::new(file), look: now })
 }
 
 fn sum(file: &File) -> io::Result<Digest> {

@@ -7,6 +7,7 @@ mod client;
 mod head;
 mod http1;
 mod open;
+mod sendfile;
 mod wire;
 
 use std::sync::Arc;

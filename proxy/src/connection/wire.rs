@@ -1,7 +1,9 @@
 //! An answer as bytes of HTTP/1: the head and, as far as it fits, the body go out in one write.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -12,8 +14,10 @@ use pingora::protocols::Stream;
 use pingora::time::timeout;
 use tokio::io::AsyncWriteExt;
 
+use super::sendfile::Socket;
+use crate::link::usage::Due;
 use crate::request::reply::{Body, Reply};
-use crate::request::write::{Chunks, SLOWEST};
+use crate::request::write::{CHUNK, Chunks, SLOWEST};
 
 /// A head that is made once, in both of its forms.
 #[derive(Debug)]
@@ -34,6 +38,9 @@ impl Head {
 
 /// Bodies up to this size are copied behind their heads; larger ones are worth a second piece of memory in the same write.
 const COPIED: usize = 8 << 10;
+
+/// Bytes of a file for which a client gets one allowance of time.
+const PART: u64 = 1 << 20;
 
 /// Writes a reply; gives the bytes of the body that were sent. After an error the connection must not be used again.
 pub(super) async fn write(
@@ -58,10 +65,7 @@ pub(super) async fn write(
         Body::File { file, first, length, due } if !head_only && length > 0 => {
             // The head goes before anything is counted.
             pace.keep(out.len(), whole(stream, out)).await?;
-            let mut chunks = Chunks::new(file, (first, length), due);
-            while let Some(chunk) = chunks.next().await? {
-                pace.keep(chunk.len(), whole(stream, &chunk)).await?;
-            }
+            send_file(stream, (file, first, length), due, &pace).await?;
             Ok(length)
         }
         _ => pace.keep(out.len(), whole(stream, out)).await.map(|()| 0),
@@ -119,6 +123,33 @@ fn date(out: &mut BytesMut, now: DateTime<Utc>) {
         }
         out.extend_from_slice(text.as_bytes());
     });
+}
+
+/// What is `due` is kept before the last piece goes out, as [`Chunks`] does.
+async fn send_file(
+    stream: &mut Stream,
+    (file, first, length): (Arc<File>, u64, u64),
+    due: Option<Box<Due>>,
+    pace: &Pace,
+) -> io::Result<()> {
+    let Some(mut socket) = Socket::of(stream) else {
+        let mut chunks = Chunks::new(file, (first, length), due);
+        while let Some(chunk) = chunks.next().await? {
+            pace.keep(chunk.len(), whole(stream, &chunk)).await?;
+        }
+        return Ok(());
+    };
+    let (mut at, end) = (first, first + length);
+    let last = end - (length.min(CHUNK));
+    while at < last {
+        let part = (last - at).min(PART);
+        pace.keep(usize::try_from(part).unwrap_or(usize::MAX), socket.send(&file, at, part)).await?;
+        at += part;
+    }
+    if let Some(due) = due {
+        due.count().await;
+    }
+    pace.keep(usize::try_from(end - at).unwrap_or(usize::MAX), socket.send(&file, at, end - at)).await
 }
 
 async fn whole(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {

@@ -32,9 +32,16 @@ pub(crate) struct Due {
 }
 
 impl Due {
-    /// Keeps it. Blocks for one short write.
-    pub(crate) fn count(self) {
-        self.spool.append(&self.event);
+    /// Keeps it; once this returns it is kept, or given up and counted as that.
+    ///
+    /// One short write into the system's memory is cheaper than asking another thread for it, as long as the disk keeps up. When it
+    /// does not, only those wait who have something to be kept.
+    pub(crate) async fn count(self) {
+        match self.spool.is_quick() {
+            true => self.spool.append(&self.event),
+            // A thread that panics has said so; the customer gets his bytes all the same.
+            false => drop(tokio::task::spawn_blocking(move || self.spool.append(&self.event)).await),
+        }
     }
 }
 

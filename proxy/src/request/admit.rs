@@ -1,7 +1,7 @@
 //! Step 1: one strict canonical form of host, target and headers. Everything later takes only [`Admitted`].
 //!
 //! It decides grammar alone and never guesses: what can be read in two ways is refused. Pingora's hooks see a request that
-//! was already parsed; faults that the parser hides are caught on the raw head, in `connection.rs`.
+//! was already parsed; faults that the parser hides are caught on the raw head, in `connection/head.rs`.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use pingora::http::RequestHeader;

@@ -21,7 +21,7 @@ use crate::link::usage::Due;
 pub(crate) const SLOWEST: usize = 1_024;
 
 /// Bytes of a file that are read and sent at a time.
-const CHUNK: u64 = 256 << 10;
+pub(crate) const CHUNK: u64 = 256 << 10;
 
 /// A body that nobody reads is drained up to this size, so that the connection can go on; a larger one ends it.
 const MOST_DRAINED: u64 = 64 << 10;
@@ -106,15 +106,12 @@ impl Chunks {
         }
         let size = usize::try_from((self.end - self.at).min(CHUNK)).unwrap_or(0);
         let is_last = self.at + size as u64 == self.end;
-        let (file, from, due) = (Arc::clone(&self.file), self.at, self.due.take_if(|_| is_last));
-        let read = move || {
-            let chunk = read_chunk(&file, from, size)?;
-            if let Some(due) = due {
-                due.count();
-            }
-            Ok(chunk)
-        };
-        let chunk = tokio::task::spawn_blocking(read).await.map_err(io::Error::other).and_then(|chunk| chunk)?;
+        if let Some(due) = self.due.take_if(|_| is_last) {
+            due.count().await;
+        }
+        let (file, from) = (Arc::clone(&self.file), self.at);
+        let read = tokio::task::spawn_blocking(move || read_chunk(&file, from, size));
+        let chunk = read.await.map_err(io::Error::other).and_then(|chunk| chunk)?;
         self.at += chunk.len() as u64;
         Ok(Some(chunk))
     }

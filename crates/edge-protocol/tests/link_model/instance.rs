@@ -220,10 +220,9 @@ impl Instance {
 
     /// Reads a fact for an edge, with how new it is at least.
     pub(crate) async fn read(self: Rc<Self>, key: Key) -> Option<(Fact, Position)> {
-        let remembered = self.position();
         let read = self.world.ask(move |database, _| Some((*database.facts.get(&key)?, database.head)));
         let (fact, head) = read.await??;
-        let stamp = if self.world.rules.is_broken(Break::StampFromMemory) { remembered? } else { head };
+        let stamp = if self.world.rules.is_broken(Break::StampFromMemory) { self.position()? } else { head };
         Some((fact, stamp))
     }
 }

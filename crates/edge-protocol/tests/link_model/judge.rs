@@ -54,7 +54,9 @@ impl Judge {
 
     /// A writer was told that his change is effective; members were read when there had been `restores` restores.
     pub(crate) fn told(&self, key: Key, version: u64, restores: u32, database: &Database) {
-        let lost = database.facts.get(&key).is_none_or(|fact| fact.version < version);
+        // Looked at before a restore: somebody may have written it again since it was lost, with a newer version.
+        let before = restores != self.restores.get() && self.is_lost(key, version);
+        let lost = before || database.facts.get(&key).is_none_or(|fact| fact.version < version);
         if lost && restores == self.restores.get() {
             self.fault(format!("version {version} of {key:?} was said to be effective, but it is lost"));
         }

@@ -52,10 +52,10 @@ pub(crate) enum Step {
         asking: u64,
         time: Millis,
     },
-    /// The next askings of a process take long.
+    /// Some of the next askings of a process take long: the first one for bit 0, and so on.
     SlowNow {
         process: ProcessId,
-        askings: u64,
+        which: u64,
         time: Millis,
     },
     /// The database does nothing for a while.
@@ -131,9 +131,10 @@ impl Plan {
         add(&mut random, process, broken_process);
         add(&mut random, database, broken_database);
         add(&mut random, network, broken_network);
-        match random.below(4) {
+        match random.below(5) {
             0 => steps.extend(crate::stories::a_restore(&mut random)),
             1 => steps.extend(crate::stories::a_long_absence(&mut random)),
+            2 => steps.extend(crate::stories::a_slow_renewal(&mut random)),
             _ => {}
         }
         steps.sort_by_key(|(at, _)| *at);

@@ -29,7 +29,7 @@ pub(crate) enum Break {
     FillUnchecked,
     /// A read takes what another read is fetching, without looking at its stamp.
     FlightUnchecked,
-    /// Facts are stamped with how far the instance remembers to be, not with what the database says beside them.
+    /// Facts are stamped with how far the instance is when it answers, not with what the database says beside them.
     StampFromMemory,
     /// After everything was dropped, facts from before the new start may be kept.
     NoFloorAtStart,
@@ -50,13 +50,12 @@ pub(crate) enum Break {
 }
 
 impl Break {
-    pub(crate) const ALL: [Self; 22] = [
+    /// Some schedule of thousands shows that each of these matters.
+    pub(crate) const FOUND: [Self; 16] = [
         Self::LeaseBeforeHead,
-        Self::MemberAfterHead,
         Self::LeaseWithoutMember,
         Self::AckedAtAdmission,
         Self::NothingInherited,
-        Self::AcksOfAnotherHistory,
         Self::LostIsEffective,
         Self::GraceIgnored,
         Self::ModeOfNow,
@@ -68,9 +67,16 @@ impl Break {
         Self::NoFloorAtStart,
         Self::JournalAfterAck,
         Self::StampAhead,
+        Self::LeftButSaved,
+    ];
+
+    /// Several faults at once in the right order would show that these matter, which chance does not bring about in 30,000 schedules
+    /// (`ModeFetchedDetached` came up after 78,764): the model says nothing about them. They are argued for where they are kept.
+    pub(crate) const SELDOM: [Self; 6] = [
+        Self::MemberAfterHead,
+        Self::AcksOfAnotherHistory,
         Self::FillOfAnotherStream,
         Self::ModeFetchedDetached,
-        Self::LeftButSaved,
         Self::LeavingUnwelcomed,
         Self::SavedAhead,
     ];

@@ -91,7 +91,7 @@ impl World {
             Step::Stall { process, time } => scheduler.stall(process, now + time),
             Step::Kill { process, back } => self.end(process, back),
             Step::Leave { edge, back } => self.leave(edge, back).await,
-            Step::SlowNow { process, askings, time } => self.reach.slow_down(process, askings, time),
+            Step::SlowNow { process, which, time } => self.reach.slow_down(process, which, time),
             Step::Hang { time } => self.reach.hangs_until.set(now + time),
             Step::Refuse { time } => self.refuse(time),
             Step::Backup => self.backups.borrow_mut().push(self.database.borrow().clone()),

@@ -2,9 +2,10 @@
 
 use cargoman_testkit::random::Random;
 
+use crate::fact::{Key, Value};
 use crate::plan::{Step, change, millis, read};
 use crate::scheduler::Millis;
-use crate::world::{EDGES, INSTANCES, edge_process, instance_process};
+use crate::world::{EDGES, GRACE, INSTANCES, LEASE, edge_process, instance_process};
 
 type Steps = Vec<(Millis, Step)>;
 
@@ -30,9 +31,9 @@ pub(crate) fn a_restore(random: &mut Random) -> Steps {
     steps.push((restore.saturating_sub(before), *random.pick(&away)));
     if random.below(2) == 0 {
         let process = instance_process(random.below(INSTANCES));
-        let askings = 1 + random.draw() % 2;
+        let which = *random.pick(&[0b1, 0b11]);
         let from = restore + 1 + millis(random, 200);
-        steps.push((from, Step::SlowNow { process, askings, time: 500 + millis(random, 6_000) }));
+        steps.push((from, Step::SlowNow { process, which, time: 500 + millis(random, 6_000) }));
     }
     if random.below(3) == 0 {
         steps.push((restore + millis(random, 2_000), Step::Prune));
@@ -58,11 +59,31 @@ pub(crate) fn a_long_absence(random: &mut Random) -> Steps {
     }
     steps.extend(some(random, 4, gone.saturating_sub(1_000), 1_000, read));
     for instance in 0..INSTANCES {
-        let (from, askings) = (back + millis(random, 1_500), 1 + random.draw() % 3);
+        let (from, which) = (back + millis(random, 1_500), *random.pick(&[0b1, 0b11, 0b111]));
         let time = 1_000 + millis(random, 4_000);
-        steps.push((from, Step::SlowNow { process: instance_process(instance), askings, time }));
+        steps.push((from, Step::SlowNow { process: instance_process(instance), which, time }));
     }
     steps.extend(some(random, 3, back, 1_500, change));
     steps.extend(some(random, 4, back, 5_000, read));
+    steps
+}
+
+/// An edge is held up until nobody waits for it any more, knowing what it knew. It asks for a lease just before somebody changes
+/// something, and some of what the instance that it asks then asks the database takes longer than a lease lasts.
+pub(crate) fn a_slow_renewal(random: &mut Random) -> Steps {
+    let (edge, gone) = (random.below(EDGES), 600 + millis(random, 600));
+    let time = LEASE + GRACE - 500 + millis(random, 1_500);
+    let back = gone + time;
+    let mut steps = vec![(gone, Step::Stall { process: edge_process(edge), time })];
+    steps.extend(some(random, 4, 100, gone - 100, read));
+    let through = random.below(INSTANCES);
+    let (process, which) = (instance_process(1 - through), random.draw() & random.draw() & 0xffff);
+    let slow = Step::SlowNow { process, which, time: LEASE + 200 + millis(random, 1_500) };
+    steps.push((back + millis(random, 400), slow));
+    for _ in 0..=random.below(4) {
+        let change = Step::Change { through, key: Key::Token(1), value: Value::Valid };
+        steps.push((back + 200 + millis(random, 1_500), change));
+    }
+    steps.extend((0..10).map(|_| (back + LEASE + millis(random, 5_000), Step::Read { edge, key: Key::Token(1) })));
     steps
 }

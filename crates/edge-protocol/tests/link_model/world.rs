@@ -42,10 +42,10 @@ pub(crate) struct Reach {
 
 impl Reach {
     /// The next askings of a process take long.
-    pub(crate) fn slow_down(&self, process: ProcessId, askings: u64, time: Millis) {
+    pub(crate) fn slow_down(&self, process: ProcessId, which: u64, time: Millis) {
         let asked = self.asked.borrow().get(&process).copied().unwrap_or(0);
         let mut slow = self.slow.borrow_mut();
-        slow.extend((1..=askings).map(|next| ((process, asked + next), time)));
+        slow.extend((0..64).filter(|next| which >> next & 1 == 1).map(|next| ((process, asked + 1 + next), time)));
     }
 
     fn slowness(&self, process: ProcessId) -> Millis {

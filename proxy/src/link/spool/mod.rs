@@ -12,8 +12,9 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use cargoman_edge_protocol::{MOST_USAGE_EVENTS, UsageEvent};
 use tokio::sync::Notify;
@@ -25,6 +26,9 @@ pub(crate) use send::{Flush, Sender, sender};
 /// A segment is closed when it is larger: with one more event it still fits into one request.
 const MOST_SEGMENT_BYTES: u64 = 1 << 20;
 
+/// A write into the system's memory takes microseconds.
+const QUICK: Duration = Duration::from_millis(2);
+
 /// The files of one edge, whose folder is locked by whoever made this.
 #[derive(Debug)]
 pub(crate) struct Spool {
@@ -34,6 +38,8 @@ pub(crate) struct Spool {
     /// Rung when there is something to send that was not there before.
     filled: Notify,
     dropped: AtomicU64,
+    /// Whether the last write took its time.
+    slow: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +65,7 @@ impl Spool {
             inner: Mutex::new(Inner { open: None, closed, bytes }),
             filled: Notify::new(),
             dropped: AtomicU64::new(0),
+            slow: AtomicBool::new(false),
         };
         spool.filled.notify_one();
         Ok(spool)
@@ -68,11 +75,14 @@ impl Spool {
     pub(crate) fn append(&self, event: &UsageEvent) {
         let Ok(mut line) = serde_json::to_vec(event) else { return self.dropped() };
         line.push(b'\n');
+        let start = Instant::now();
         let mut inner = self.lock();
         if inner.bytes.saturating_add(line.len() as u64) > self.most_bytes {
             return self.dropped();
         }
-        if let Err(error) = inner.append(&self.folder, &line) {
+        let appended = inner.append(&self.folder, &line);
+        self.slow.store(start.elapsed() > QUICK, Ordering::Relaxed);
+        if let Err(error) = appended {
             tracing::warn!(target: "cargoman::edge", %error, "the spool cannot be written");
             return self.dropped();
         }
@@ -85,6 +95,11 @@ impl Spool {
         if first || full {
             self.filled.notify_one();
         }
+    }
+
+    /// Whether [`Self::append`] did not wait for the disk when it was called last.
+    pub(crate) fn is_quick(&self) -> bool {
+        !self.slow.load(Ordering::Relaxed)
     }
 
     fn dropped(&self) {

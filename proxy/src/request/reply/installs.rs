@@ -39,7 +39,7 @@ pub(crate) async fn answer(bearer: &Bearer<'_>, body: &[u8], meter: Meter<'_>) -
     if !installs.is_empty() {
         let due = meter.installed(bearer, installs);
         // A report that is lost is no reason to let `composer install` fail.
-        let _ = tokio::task::spawn_blocking(move || due.count()).await;
+        due.count().await;
     }
     let mut reply =
         Reply::new(StatusCode::CREATED, Body::Bytes(bytes::Bytes::from_static(b"{\"status\":\"success\"}")));
