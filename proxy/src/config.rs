@@ -11,18 +11,21 @@ use rustls::pki_types::CertificateDer;
 use toml::{Table, Value};
 use url::Url;
 
+pub use self::tls::Tls;
 use crate::join::{self, Joining};
-use crate::link::tls;
+use crate::link;
 use crate::settings::{self, Section};
 
 /// Sections of an edge's configuration; those of the control plane have other names, so that one file may hold both.
-pub const SECTIONS: [&str; 4] = ["edge", "control_plane", "cache", "limits"];
+pub const SECTIONS: [&str; 5] = ["edge", "tls", "control_plane", "cache", "limits"];
 
 /// Everything an edge needs to know before it starts.
 #[derive(Debug, Clone)]
 pub struct EdgeConfig {
     /// Where to listen; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
+    /// HTTPS, if this edge speaks it itself.
+    pub tls: Tls,
     /// Threads that serve requests.
     pub threads: usize,
     /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
@@ -141,6 +144,7 @@ impl EdgeConfig {
     pub fn new(listen: Vec<SocketAddr>, control_plane: ControlPlane, directory: PathBuf) -> Self {
         Self {
             listen,
+            tls: Tls::default(),
             threads: default_threads(),
             trusted_proxies: Vec::new(),
             drain: Duration::from_secs(5),
@@ -233,10 +237,12 @@ impl EdgeConfig {
         settings::overlay(root, &SECTIONS, variables);
         let plugins = take_plugins(root, problems);
 
+        let tls = Tls::take(root, problems);
+        let without_tls = tls.listen.is_empty();
         let mut edge = Section::take(root, "edge", problems);
         let listen: Option<settings::Addresses> = edge.list("listen", settings::SOCKET_ADDRESS);
         let listen = listen.unwrap_or_else(|| vec![SocketAddr::from(([127, 0, 0, 1], 8080))]);
-        if listen.is_empty() {
+        if listen.is_empty() && without_tls {
             edge.problem("listen", "must name at least one address");
         }
         let threads = edge.read("threads", settings::number(1)).and_then(|threads| usize::try_from(threads).ok());
@@ -268,6 +274,7 @@ impl EdgeConfig {
 
         let defaults = Self::new(listen, control_plane?, directory);
         Some(Self {
+            tls,
             threads: threads.unwrap_or(defaults.threads),
             trusted_proxies,
             drain: drain.unwrap_or(defaults.drain),
@@ -352,7 +359,7 @@ fn take_control_plane(root: &mut Table, state: &Path, problems: &mut Vec<String>
 }
 
 fn authorities(value: &Value) -> Result<Vec<CertificateDer<'static>>, String> {
-    tls::read_authorities(&settings::path(value)?)
+    link::tls::read_authorities(&settings::path(value)?)
 }
 
 /// One address under `one`, or the addresses of several instances under `several`.
@@ -401,3 +408,4 @@ fn take_plugins(root: &mut Table, problems: &mut Vec<String>) -> Vec<PluginEntry
 
 #[cfg(test)]
 mod tests;
+mod tls;

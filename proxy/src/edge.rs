@@ -62,7 +62,7 @@ impl ProxyHttp for EdgeProxy {
     type CTX = Visit;
 
     fn new_ctx(&self) -> Visit {
-        Visit::new(Instant::now(), *self.stopping.borrow())
+        Visit::new(Instant::now(), (self.parts.now)(), *self.stopping.borrow())
     }
 
     /// None: answers are compressed beforehand, and the default module would cost an allocation per request.

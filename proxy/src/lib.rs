@@ -20,3 +20,4 @@ pub mod plugin;
 mod request;
 pub mod server;
 mod settings;
+pub mod tls;

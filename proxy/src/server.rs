@@ -29,11 +29,13 @@ use crate::link::socket::Connector;
 use crate::link::spool::{Flush, Sender, Spool, sender};
 use crate::link::state::StateFolder;
 use crate::link::token_uses::TokenUses;
-use crate::link::{Link, tls};
+use crate::link::{Link, tls::is_exposed};
 use crate::observe::access_log::AccessLog;
 use crate::observe::counters::Counters;
 use crate::plugin::{self, Plugins, Registry};
 use crate::request::Parts;
+use crate::request::secure::Redirect;
+use crate::tls::{Certificates, Tls};
 
 pub use crate::link::state::OpenStateError;
 
@@ -46,6 +48,8 @@ pub struct Edge {
     link: Link,
     listeners: Vec<(SocketAddr, TcpListener)>,
     addresses: Vec<SocketAddr>,
+    /// What clients are shown, and on which addresses.
+    tls: (Arc<Certificates>, Vec<SocketAddr>),
     /// HTTP/2 without TLS. For tests alone: Pingora waits without end for the first 24 bytes of such a connection.
     plain_http2: bool,
 }
@@ -89,6 +93,9 @@ pub enum StartError {
     /// The thread of the link cannot be started.
     #[error("cannot start the link to the control plane: {0}")]
     Link(io::Error),
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
     /// A plugin or the credential is not as it should be.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -122,17 +129,25 @@ impl Edge {
     ) -> Result<Self, StartError> {
         // The first to install one wins; an embedding program may have been here before.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let listeners = match handed_over.is_empty() {
-            true => config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?,
+        let all = config.listen.iter().chain(&config.tls.listen);
+        let own = handed_over.is_empty();
+        let listeners = match own {
+            true => all.map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?,
             false => handed_over.into_iter().map(take_over).collect::<Result<Vec<_>, _>>()?,
         };
-        for url in config.control_plane.edge_urls.iter().filter(|url| tls::is_exposed(url)) {
+        for url in config.control_plane.edge_urls.iter().filter(|url| is_exposed(url)) {
             tracing::warn!(
                 target: "cargoman::edge",
                 %url,
                 "no TLS to the control plane, over a network that may not be yours: give it server.edge_tls_certificate and use https://"
             );
         }
+        let with_tls: Vec<SocketAddr> = match own {
+            true => listeners.iter().skip(config.listen.len()).map(|(address, _)| *address).collect(),
+            false => config.tls.listen.clone(),
+        };
+        let certificates = Arc::new(Certificates::read(&config.tls.certificates).map_err(ConfigError)?);
+        let redirect = with_tls.first().filter(|_| config.tls.redirect).map(|tls| Redirect { port: tls.port() });
         let plugins = Plugins::build(&config.plugins, registry).map_err(ConfigError)?;
         let control_plane = ControlPlane::new(&config.control_plane)
             .map_err(|error| ConfigError(vec![format!("control_plane.credential: {error}")]))?;
@@ -152,9 +167,29 @@ impl Edge {
         let (link, reading) =
             Link::new(&config, state, control_plane, connector, Arc::clone(&views), chrono::Utc::now)?;
         let access_log = AccessLog::new();
-        let parts = Arc::new(Parts { reading, views, dists, spool, uses, plugins, access_log, now: chrono::Utc::now });
+        let parts = Arc::new(Parts {
+            reading,
+            views,
+            dists,
+            spool,
+            uses,
+            plugins,
+            access_log,
+            redirect,
+            now: chrono::Utc::now,
+        });
         let addresses = listeners.iter().map(|(address, _)| *address).collect();
-        Ok(Self { config, parts, counters, usage, link, listeners, addresses, plain_http2: false })
+        Ok(Self {
+            config,
+            parts,
+            counters,
+            usage,
+            link,
+            listeners,
+            addresses,
+            tls: (certificates, with_tls),
+            plain_http2: false,
+        })
     }
 
     /// What it did so far; goes on counting while it runs.
@@ -186,7 +221,12 @@ impl Edge {
         proxy.server_options = Some(options);
         let open = Open::new(&self.config);
         let http1 = Http1::new(&self.config, Arc::clone(&self.parts));
-        let connections = Connections::new(proxy, http1, Arc::clone(&open), self.plain_http2);
+        let (certificates, addresses) = self.tls;
+        let tls = match addresses.is_empty() {
+            true => None,
+            false => Some(Tls::new(Arc::clone(&certificates), addresses, self.config.limits.head)?),
+        };
+        let connections = Connections::new(proxy, http1, Arc::clone(&open), tls, self.plain_http2);
         let mut service = pingora::services::listening::Service::new("edge".to_owned(), connections);
         for (address, _) in &self.listeners {
             let buffers = L4BufferSettings::default().read(16 << 10).write(32 << 10);
@@ -197,7 +237,7 @@ impl Edge {
             service,
             listeners: self.listeners,
             stopping,
-            background: Some((sender, self.parts)),
+            background: Some((sender, self.parts, certificates)),
             threads: self.config.threads,
         };
         let mut server = Server::new_with_opt_and_conf(None, server_conf(&self.config));
@@ -240,7 +280,7 @@ struct Bound {
     service: pingora::services::listening::Service<Connections>,
     listeners: Vec<(SocketAddr, TcpListener)>,
     stopping: ShutdownWatch,
-    background: Option<(Sender, Arc<Parts>)>,
+    background: Option<(Sender, Arc<Parts>, Arc<Certificates>)>,
     threads: usize,
 }
 
@@ -253,7 +293,8 @@ impl Service for Bound {
                 table.add(address.to_string(), listener.into_raw_fd());
             }
         }
-        if let Some((sender, parts)) = self.background.take() {
+        if let Some((sender, parts, certificates)) = self.background.take() {
+            tokio::spawn(certificates.follow());
             tokio::spawn(sender.run());
             tokio::spawn(Arc::clone(&parts.uses).run(Arc::clone(&parts.spool)));
             tokio::spawn(async move { parts.dists.adopt().await });

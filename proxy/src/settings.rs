@@ -127,6 +127,15 @@ pub(crate) fn text(value: &Value) -> Result<String, String> {
     value.as_str().filter(|text| !text.is_empty()).map(str::to_owned).ok_or_else(|| "must be a text".to_owned())
 }
 
+/// Yes or no.
+pub(crate) fn boolean(value: &Value) -> Result<bool, String> {
+    match value {
+        Value::Boolean(value) => Ok(*value),
+        Value::String(text) => text.parse().map_err(|_| "must be true or false".to_owned()),
+        _ => Err("must be true or false".to_owned()),
+    }
+}
+
 /// A path.
 pub(crate) fn path(value: &Value) -> Result<PathBuf, String> {
     text(value).map(PathBuf::from)

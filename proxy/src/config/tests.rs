@@ -39,7 +39,13 @@ fn the_commented_settings_are_settings() {
     let own = rcgen::generate_simple_self_signed(vec!["control.test".to_owned()]).unwrap();
     std::fs::write(authority.path(), own.cert.pem()).unwrap();
     let uncommented = uncommented.replace("/etc/cargoman/ca.pem", &authority.path().display().to_string());
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), own.signing_key.serialize_pem()).unwrap();
+    let uncommented = uncommented
+        .replace("/etc/cargoman/packages.example.com.pem", &authority.path().display().to_string())
+        .replace("/etc/cargoman/packages.example.com.key", &key.path().display().to_string());
     let config = EdgeConfig::from_toml(&uncommented).unwrap();
+    assert_eq!((config.tls.listen.len(), config.tls.certificates.len()), (1, 1));
     let plugins = crate::plugin::Plugins::build(&config.plugins, &crate::plugin::registry()).map(|_| ());
     assert_eq!(plugins, Ok(()));
 }
@@ -47,11 +53,13 @@ fn the_commented_settings_are_settings() {
 #[test]
 fn all_problems_at_once() {
     let ConfigError(problems) = EdgeConfig::from_toml(
-        "[edge]\nlisten = [\"nowhere\"]\nthreds = 2\nthreads = 0\n[control_plane]\nedge_url = \"x\"\ncredential = \"y\"\n[cach]\n\
+        "[edge]\nlisten = [\"nowhere\"]\nthreds = 2\nthreads = 0\n[tls]\nlisten = [\"127.0.0.1:443\"]\nlsten = 1\n[control_plane]\nedge_url = \"x\"\ncredential = \"y\"\n[cach]\n\
          [[plugins]]\nnme = \"a\"",
     )
     .unwrap_err();
     for expected in [
+        "tls.certificates is missing",
+        "tls.lsten is no setting",
         "edge.listen `nowhere` is no socket",
         "edge.threds is no setting",
         "edge.threads must be",

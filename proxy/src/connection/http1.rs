@@ -101,7 +101,7 @@ impl Http1 {
 
     /// Answers a question of Composer's; whether the connection goes on.
     async fn answer(&self, connection: &mut Connection, head: Head, stopping: &ShutdownWatch) -> bool {
-        let mut visit = Visit::new(Instant::now(), *stopping.borrow());
+        let mut visit = Visit::new(Instant::now(), (self.parts.now)(), *stopping.borrow());
         visit.client = self.client(connection, &head.request);
         visit.listener = connection.listener;
         let mut reply = match answer(&self.parts, &mut visit, &mut Question(&head.request)).await {
@@ -114,7 +114,7 @@ impl Http1 {
         let (status, close) = (reply.status, reply.close);
         let head_only = head.request.method == http::Method::HEAD;
         let Connection { stream, out, .. } = connection;
-        let written = wire::write(stream, out, reply, (head_only, (self.parts.now)(), self.limits.stall)).await;
+        let written = wire::write(stream, out, reply, (head_only, visit.began, self.limits.stall)).await;
         visit.done(&self.parts, &head.request, Some(status), *written.as_ref().unwrap_or(&0));
         written.is_ok() && !close
     }
@@ -140,11 +140,11 @@ impl Http1 {
     async fn refuse(&self, connection: &mut Connection, fault: Fault) {
         let reply = Refusal::Fault(fault).reply();
         let Ok(nothing) = RequestHeader::build_no_case("GET", b"/", None) else { return };
-        let mut visit = Visit::new(Instant::now(), false);
+        let mut visit = Visit::new(Instant::now(), (self.parts.now)(), false);
         visit.client = self.client(connection, &nothing);
         let status = reply.status;
         let Connection { stream, out, .. } = connection;
-        let written = wire::write(stream, out, reply, (false, (self.parts.now)(), self.limits.stall)).await;
+        let written = wire::write(stream, out, reply, (false, visit.began, self.limits.stall)).await;
         visit.done(&self.parts, &nothing, Some(status), written.unwrap_or(0));
     }
 

@@ -1,6 +1,6 @@
 //! Connections, from their first byte to their last: how many there may be, whose they are, and which requests come over them.
 //!
-//! HTTP/2 is Pingora's from end to end. Of HTTP/1 the heads are read here (`head.rs`, `http1.rs`): what is malformed ends here, what
+//! Handshakes of TLS come first and count as connections. HTTP/2 is Pingora's from end to end. Of HTTP/1 the heads are read here (`head.rs`, `http1.rs`): what is malformed ends here, what
 //! Composer asks is answered here with one read and one write, and all else goes to Pingora, one request at a time.
 
 mod client;
@@ -23,19 +23,27 @@ pub(crate) use self::http1::Http1;
 pub(crate) use self::open::Open;
 pub(crate) use self::wire::Head;
 use crate::edge::EdgeProxy;
+use crate::tls::Tls;
 
 /// What serves the connections of the public listeners.
 pub(crate) struct Connections {
     proxy: Arc<HttpProxy<EdgeProxy>>,
     http1: Http1,
     open: Arc<Open>,
+    tls: Option<Tls>,
     /// Pingora looks whether a connection without TLS is HTTP/2.
     plain_http2: bool,
 }
 
 impl Connections {
-    pub(crate) fn new(proxy: HttpProxy<EdgeProxy>, http1: Http1, open: Arc<Open>, plain_http2: bool) -> Self {
-        Self { proxy: Arc::new(proxy), http1, open, plain_http2 }
+    pub(crate) fn new(
+        proxy: HttpProxy<EdgeProxy>,
+        http1: Http1,
+        open: Arc<Open>,
+        tls: Option<Tls>,
+        plain_http2: bool,
+    ) -> Self {
+        Self { proxy: Arc::new(proxy), http1, open, tls, plain_http2 }
     }
 }
 
@@ -43,9 +51,14 @@ impl Connections {
 impl ServerApp for Connections {
     /// Lasts as long as the connection.
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let peer = stream.get_socket_digest();
-        let peer = peer.as_deref().and_then(|digest| digest.peer_addr()?.as_inet());
+        let digest = stream.get_socket_digest();
+        let peer = digest.as_deref().and_then(|digest| digest.peer_addr()?.as_inet());
         let _counted = self.open.enter(peer)?;
+        let listener = digest.as_deref().and_then(|digest| digest.local_addr()?.as_inet());
+        let stream = match self.tls.as_ref().zip(listener).filter(|(tls, listener)| tls.is_for(**listener)) {
+            Some((tls, _)) => tls.accept(stream).await?,
+            None => stream,
+        };
         if self.plain_http2 || matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             return self.proxy.process_new(stream, shutdown).await;
         }

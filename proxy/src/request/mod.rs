@@ -8,6 +8,7 @@ mod host;
 pub(crate) mod refuse;
 pub(crate) mod reply;
 pub(crate) mod route;
+pub(crate) mod secure;
 pub(crate) mod segment;
 pub(crate) mod target;
 mod tenant;
@@ -27,6 +28,7 @@ use self::bearer::Bearer;
 use self::refuse::Refusal;
 use self::reply::Reply;
 use self::route::Route;
+use self::secure::Redirect;
 use self::visit::Visit;
 use crate::cache::collections::Held;
 use crate::cache::dists::Dists;
@@ -48,6 +50,7 @@ pub(crate) struct Parts {
     pub(crate) uses: Arc<TokenUses>,
     pub(crate) plugins: Plugins,
     pub(crate) access_log: Arc<AccessLog>,
+    pub(crate) redirect: Option<Redirect>,
     pub(crate) now: fn() -> DateTime<Utc>,
 }
 
@@ -100,6 +103,9 @@ async fn steps(parts: &Parts, visit: &mut Visit, asked: &mut impl Asked) -> Resu
     }
     // 1 Grammar.
     let request = visit.admitted(admit::admit(asked.head()).map_err(Refusal::Fault)?);
+    if let Some(reply) = secure::redirect(parts.redirect, visit.client, &request) {
+        return Ok(Answer::Reply(reply));
+    }
     let credential = Credential::read(request.authorization.as_ref());
     visit.digest = credential.digest();
     if let Some(reply) = visit.arrive(&parts.plugins, asked.head()) {
@@ -115,7 +121,7 @@ async fn steps(parts: &Parts, visit: &mut Visit, asked: &mut impl Asked) -> Resu
     }
     // 2 to 4 Whose registry, which route, whose token: from one read that began after the request came in.
     let digest = credential.digest().filter(|_| route != Route::PassThrough);
-    let began = (parts.now)();
+    let began = visit.began;
     let packages =
         |tenant: &Tenant, access: Option<&Access>, held: &Held| packages(&route, tenant, access, held, began);
     let needed = needed(&route, &packages);

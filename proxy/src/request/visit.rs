@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use cargoman_credential::Digest;
 use cargoman_edge_protocol::{Host, TenantId};
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode};
 use pingora::http::RequestHeader;
 
@@ -21,6 +22,8 @@ use crate::plugin::{Context, Outcome, Plugins, ReplyHead, RequestView, Stage, Ve
 /// One request.
 pub(crate) struct Visit {
     pub(crate) started: Instant,
+    /// The same on the clock of the wall: what is good then is good for this request.
+    pub(crate) began: DateTime<Utc>,
     pub(crate) draining: bool,
     /// A question of a balancer, many times a minute: not worth a line in the log.
     pub(crate) about_health: bool,
@@ -40,9 +43,10 @@ pub(crate) struct Visit {
 }
 
 impl Visit {
-    pub(crate) fn new(started: Instant, draining: bool) -> Self {
+    pub(crate) fn new(started: Instant, began: DateTime<Utc>, draining: bool) -> Self {
         Self {
             started,
+            began,
             draining,
             about_health: false,
             client: None,
@@ -139,7 +143,7 @@ impl Visit {
         let agent =
             head.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         parts.access_log.write(&Line {
-            at: (parts.now)(),
+            at: self.began + took,
             method: head.method.as_str(),
             host: self.request().map_or("", |request| request.host.as_str()),
             path: self.request().map_or("", |request| request.target.path()),

@@ -16,6 +16,7 @@ mod messages;
 mod passing;
 mod process;
 mod refusals;
+mod tls;
 mod tokens;
 mod usage;
 mod vendors;

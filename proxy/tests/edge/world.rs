@@ -33,6 +33,7 @@ pub(crate) const HOST: &str = "acme.example";
 pub(crate) struct World {
     pub(crate) fake: Arc<Fake>,
     pub(crate) address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     pub(crate) cache: Arc<tempfile::TempDir>,
     pub(crate) state: Arc<tempfile::TempDir>,
     pub(crate) counters: Arc<Counters>,
@@ -241,10 +242,11 @@ impl World {
         config.drain = Duration::from_secs(3);
         change(&mut config);
         let edge = Edge::new(config).unwrap();
-        let (address, counters) = (edge.local_addresses()[0], edge.counters());
+        let (addresses, counters) = (edge.local_addresses().to_vec(), edge.counters());
+        let address = addresses[0];
         let (stop, stopping) = watch::channel(false);
         let thread = std::thread::spawn(move || edge.run(stopping).unwrap());
-        Self { fake, address, cache, state, counters, stop, thread: Some(thread) }
+        Self { fake, address, addresses, cache, state, counters, stop, thread: Some(thread) }
     }
 
     /// As [`Self::new`], with a control plane that keeps a link, and the lease taken.
@@ -302,6 +304,11 @@ impl World {
         let secret = secret(Kind::Token);
         self.put_access(tenant_id(1), &secret, access(grants));
         Asker { world: self, host: HOST.to_owned(), secret }
+    }
+
+    /// Where it speaks HTTPS.
+    pub(crate) fn tls_address(&self) -> SocketAddr {
+        self.addresses[1]
     }
 
     pub(crate) fn connect(&self) -> Connection {
