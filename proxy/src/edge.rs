@@ -23,6 +23,7 @@ use crate::request::refuse::Refusal;
 use crate::request::visit::Visit;
 use crate::request::write::SLOWEST;
 use crate::request::{Answer, Parts, answer, write};
+use crate::tls;
 
 /// The longest that the control plane may think: a sync that is waited for takes 300 s at most.
 const UPSTREAM_SILENCE: Duration = Duration::from_secs(330);
@@ -80,6 +81,8 @@ impl ProxyHttp for EdgeProxy {
         let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         let peer = session.client_addr().and_then(|address| address.as_inet());
         visit.client = connection::client(peer, tls, &session.req_header().headers, &self.trusted_proxies);
+        let proxy = session.digest().and_then(|digest| digest.proxy_digest.as_deref());
+        visit.asked_for = tls::asked(proxy).cloned();
         visit.listener = session.server_addr().and_then(|address| address.as_inet()).copied();
         Ok(())
     }

@@ -13,6 +13,8 @@ use ipnet::IpNet;
 pub(crate) struct Client {
     pub(crate) address: IpAddr,
     pub(crate) secure: bool,
+    /// Whether a proxy that is trusted stands between.
+    pub(crate) proxied: bool,
 }
 
 /// The client of a request that came over a connection from `peer`.
@@ -20,10 +22,10 @@ pub(crate) fn client(peer: Option<&SocketAddr>, tls: bool, headers: &HeaderMap, 
     let peer = peer?.ip().to_canonical();
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     if !is_trusted(&peer) {
-        return Some(Client { address: peer, secure: tls });
+        return Some(Client { address: peer, secure: tls, proxied: false });
     }
     let secure = headers.get("x-forwarded-proto").map_or(tls, |proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
-    Some(Client { address: forwarded_for(headers, is_trusted).unwrap_or(peer), secure })
+    Some(Client { address: forwarded_for(headers, is_trusted).unwrap_or(peer), secure, proxied: true })
 }
 
 /// None when the list is missing, malformed, or of trusted addresses only.

@@ -25,7 +25,8 @@ use crate::edge::EdgeProxy;
 use crate::request::admit::Fault;
 use crate::request::refuse::Refusal;
 use crate::request::visit::Visit;
-use crate::request::{Answer, Asked, Parts, answer};
+use crate::request::{Answer, Asking, Parts, answer};
+use crate::tls::{self, Asked};
 
 /// Most heads need no more; a longer one makes it grow.
 const USUAL_HEAD: usize = 4 << 10;
@@ -45,6 +46,7 @@ struct Connection {
     peer: Option<SocketAddr>,
     listener: Option<SocketAddr>,
     tls: bool,
+    asked: Option<Asked>,
 }
 
 /// What came next.
@@ -59,7 +61,7 @@ enum Next {
 /// A request without a body.
 struct Question<'a>(&'a RequestHeader);
 
-impl Asked for Question<'_> {
+impl Asking for Question<'_> {
     fn head(&self) -> &RequestHeader {
         self.0
     }
@@ -104,6 +106,7 @@ impl Http1 {
         let mut visit = Visit::new(Instant::now(), (self.parts.now)(), *stopping.borrow());
         visit.client = self.client(connection, &head.request);
         visit.listener = connection.listener;
+        visit.asked_for.clone_from(&connection.asked);
         let mut reply = match answer(&self.parts, &mut visit, &mut Question(&head.request)).await {
             Answer::Reply(reply) => reply,
             // Its paths are no questions of Composer's: `head.rs` knows them apart.
@@ -161,6 +164,7 @@ impl Connection {
             peer: digest.as_deref().and_then(|digest| address(digest.peer_addr())),
             listener: digest.as_deref().and_then(|digest| address(digest.local_addr())),
             tls: stream.get_ssl_digest().is_some(),
+            asked: tls::asked(stream.get_proxy_digest().as_deref()).cloned(),
             stream,
             read: BytesMut::new(),
             out: BytesMut::new(),

@@ -66,7 +66,7 @@ pub(crate) enum Answer {
 }
 
 /// A request as it is asked, over whichever protocol.
-pub(crate) trait Asked: Send {
+pub(crate) trait Asking: Send {
     /// Its head.
     fn head(&self) -> &RequestHeader;
 
@@ -74,7 +74,7 @@ pub(crate) trait Asked: Send {
     fn body(&mut self, most: usize) -> impl Future<Output = Result<bytes::Bytes, Refusal>> + Send;
 }
 
-impl Asked for Session {
+impl Asking for Session {
     fn head(&self) -> &RequestHeader {
         self.req_header()
     }
@@ -85,7 +85,7 @@ impl Asked for Session {
 }
 
 /// Answers a request, or says that the control plane will.
-pub(crate) async fn answer(parts: &Parts, visit: &mut Visit, asked: &mut impl Asked) -> Answer {
+pub(crate) async fn answer(parts: &Parts, visit: &mut Visit, asked: &mut impl Asking) -> Answer {
     let mut answer = match steps(parts, visit, asked).await {
         Ok(answer) => answer,
         Err(refusal) => Answer::Reply(refusal.reply()),
@@ -96,7 +96,7 @@ pub(crate) async fn answer(parts: &Parts, visit: &mut Visit, asked: &mut impl As
     answer
 }
 
-async fn steps(parts: &Parts, visit: &mut Visit, asked: &mut impl Asked) -> Result<Answer, Refusal> {
+async fn steps(parts: &Parts, visit: &mut Visit, asked: &mut impl Asking) -> Result<Answer, Refusal> {
     if let Some(reply) = health(parts, visit, asked.head()).await {
         visit.about_health = true;
         return Ok(Answer::Reply(reply));
@@ -105,6 +105,9 @@ async fn steps(parts: &Parts, visit: &mut Visit, asked: &mut impl Asked) -> Resu
     let request = visit.admitted(admit::admit(asked.head()).map_err(Refusal::Fault)?);
     if let Some(reply) = secure::redirect(parts.redirect, visit.client, &request) {
         return Ok(Answer::Reply(reply));
+    }
+    if secure::is_misdirected(visit.asked_for.as_ref(), visit.client, &request) {
+        return Err(Refusal::Misdirected);
     }
     let credential = Credential::read(request.authorization.as_ref());
     visit.digest = credential.digest();

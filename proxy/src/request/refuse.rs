@@ -18,6 +18,8 @@ use crate::plugin::PluginRefusal;
 pub(crate) enum Refusal {
     /// It is outside the grammar.
     Fault(Fault),
+    /// The connection was made for another host.
+    Misdirected,
     /// The host is no one's.
     NoSuchHost,
     /// No token, an unknown one, or a host of the zone without a tenant: one body for all.
@@ -99,6 +101,7 @@ impl Refusal {
             Self::Fault(Fault::TargetTooLong) => StatusCode::URI_TOO_LONG,
             Self::Fault(Fault::HeadersTooLarge) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Fault(_) | Self::NoSuchHost | Self::BodyMalformed => StatusCode::BAD_REQUEST,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Unauthorized | Self::TokenOver { .. } => StatusCode::UNAUTHORIZED,
             Self::Scope { .. } | Self::TenantSuspended { .. } | Self::Told { .. } => StatusCode::FORBIDDEN,
             Self::NotFound | Self::NoSuchPackage => StatusCode::NOT_FOUND,
@@ -133,6 +136,9 @@ impl Refusal {
     fn words(&self) -> String {
         match self {
             Self::Fault(fault) => fault_words(*fault),
+            Self::Misdirected => {
+                "This connection was made for another host name. Open one of its own for this one.".to_owned()
+            }
             Self::NoSuchHost => {
                 "No registry answers under this host name. Check the repository URL in composer.json.".to_owned()
             }
@@ -220,6 +226,7 @@ mod tests {
             (Refusal::Fault(Fault::Host), 400, "no host"),
             (Refusal::Fault(Fault::TargetTooLong), 414, "too long"),
             (Refusal::Fault(Fault::HeadersTooLarge), 431, "header fields"),
+            (Refusal::Misdirected, 421, "another host name"),
             (Refusal::NoSuchHost, 400, "host name"),
             (Refusal::Unauthorized, 401, "valid token"),
             (

@@ -1,10 +1,14 @@
-//! Requests without TLS where there is TLS: they are sent to the same address with it, before anything of theirs is looked at.
+//! What TLS says about a request before anything of it is looked up: one without it is sent to the same address with it, and one on a
+//! connection that was made for another name is answered by nobody (E-H12).
+
+use std::net::IpAddr;
 
 use http::{HeaderValue, StatusCode, header};
 
 use super::admit::Admitted;
 use super::reply::{Body, Reply};
 use crate::connection::Client;
+use crate::tls::Asked;
 
 /// Where clients without TLS are sent: the port that has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,4 +27,15 @@ pub(crate) fn redirect(to: Option<Redirect>, client: Option<Client>, request: &A
     reply.set(header::LOCATION, location);
     reply.set(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Some(reply)
+}
+
+/// Whether a request came over a connection that was made for another name. A trusted proxy's connections are its own affair; whoever
+/// was given an address names nobody in the handshake.
+pub(crate) fn is_misdirected(asked: Option<&Asked>, client: Option<Client>, request: &Admitted) -> bool {
+    let Some(Asked(asked)) = asked.filter(|_| client.is_none_or(|client| !client.proxied)) else { return false };
+    let host = request.host.as_str();
+    match asked {
+        Some(name) => **name != *host,
+        None => host.parse::<IpAddr>().is_err(),
+    }
 }

@@ -18,6 +18,7 @@ use crate::cache::access::Holding;
 use crate::connection::Client;
 use crate::observe::access_log::Line;
 use crate::plugin::{Context, Outcome, Plugins, ReplyHead, RequestView, Stage, Verdict};
+use crate::tls::Asked;
 
 /// One request.
 pub(crate) struct Visit {
@@ -29,6 +30,8 @@ pub(crate) struct Visit {
     pub(crate) about_health: bool,
     pub(crate) client: Option<Client>,
     pub(crate) listener: Option<SocketAddr>,
+    /// Which name was asked for in the handshake, where there was one.
+    pub(crate) asked_for: Option<Asked>,
     pub(crate) digest: Option<Digest>,
     /// Whose registry is asked.
     pub(crate) host: Option<Arc<Host>>,
@@ -51,6 +54,7 @@ impl Visit {
             about_health: false,
             client: None,
             listener: None,
+            asked_for: None,
             digest: None,
             host: None,
             holding: None,

@@ -3,27 +3,30 @@
 //! Must never show a certificate of one name to whoever asked for another, and takes nothing before the handshake is over (no 0-RTT).
 
 mod certificates;
+mod stream;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora::listeners::tls::Acceptor;
 use pingora::protocols::{Stream, l4};
 use pingora::time::timeout;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::ServerSessionMemoryCache;
+use tokio_rustls::TlsAcceptor;
 
 pub use self::certificates::CertificateFiles;
 pub(crate) use self::certificates::Certificates;
+use self::stream::Secure;
+pub(crate) use self::stream::{Asked, asked};
 
 /// Sessions that can be taken up again by clients of TLS 1.2 without tickets.
 const SESSIONS: usize = 4_096;
 
 /// TLS of the listeners that have it.
 pub(crate) struct Tls {
-    acceptor: Acceptor,
+    acceptor: TlsAcceptor,
     listeners: Vec<SocketAddr>,
     handshake: Duration,
 }
@@ -43,7 +46,7 @@ impl Tls {
         // Its keys change every few hours and die with the process.
         config.ticketer = ring::Ticketer::new()?;
         config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
-        Ok(Self { acceptor: Acceptor::from_server_config(Arc::new(config)), listeners, handshake })
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), listeners, handshake })
     }
 
     /// Whether connections to this address of ours begin with a handshake. An address of every interface is known by its port.
@@ -57,8 +60,8 @@ impl Tls {
     /// The connection behind a handshake; none when that fails or takes too long.
     pub(crate) async fn accept(&self, stream: Stream) -> Option<Stream> {
         let stream: Box<l4::stream::Stream> = stream.into_any().downcast().ok()?;
-        match timeout(self.handshake, self.acceptor.tls_handshake(*stream)).await {
-            Ok(Ok(stream)) => Some(Box::new(stream)),
+        match timeout(self.handshake, self.acceptor.accept(*stream)).await {
+            Ok(Ok(stream)) => Some(Box::new(Secure::new(stream)?)),
             Ok(Err(error)) => {
                 tracing::debug!(target: "cargoman::edge", %error, "a TLS handshake failed");
                 None

@@ -149,6 +149,11 @@ fn certificates_by_name() {
     assert_ne!(shown(&own), shown(&other));
     assert_eq!(ask(&mut own, "/packages.json", &basic), "HTTP/1.1 200 OK");
     assert!(connect(&config, address, "nobody.example").is_err());
+    // The token is good, the host is ours, and the certificate was another's: nothing of it is answered.
+    for name in ["other.example", "127.0.0.1"] {
+        let mut elsewhere = connect(&config, address, name).unwrap();
+        assert_eq!(ask(&mut elsewhere, "/packages.json", &basic), "HTTP/1.1 421 Misdirected Request", "{name}");
+    }
     assert_eq!(shown(&connect(&config, address, "127.0.0.1").unwrap()), shown(&other));
 }
 
@@ -205,4 +210,38 @@ fn renewed_certificates() {
     eventually("the new certificate", || {
         connect(&config, world.tls_address(), HOST).is_ok_and(|tls| shown(&tls) != before)
     });
+}
+
+/// E-H12: streams of one connection of HTTP/2 for several hosts; E-H10: one that names two.
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_for_other_hosts() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = tokio::task::block_in_place(|| world(folder.path()));
+    let basic = world.customer(vec![grant("acme/pay", "*")]).basic();
+    let mut config = ClientConfig::clone(&client());
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let stream = tokio::net::TcpStream::connect(world.tls_address()).await.unwrap();
+    let name = ServerName::try_from(HOST).unwrap();
+    let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    for (host, second, expected) in [
+        (HOST, None, Some(200)),
+        ("other.example", None, Some(421)),
+        ("nobody.example", None, Some(421)),
+        (HOST, Some("other.example"), None),
+        (HOST, None, Some(200)),
+    ] {
+        let request = http::Request::get(format!("https://{host}/packages.json")).header("authorization", &basic);
+        let request = second.iter().fold(request, |request, second| request.header("host", *second));
+        requests = requests.ready().await.unwrap();
+        let (answer, _) = requests.send_request(request.body(()).unwrap(), true).unwrap();
+        let status = tokio::time::timeout(Duration::from_secs(20), answer).await.unwrap().ok();
+        let status = status.map(|answer| answer.status().as_u16());
+        match expected {
+            Some(_) => assert_eq!(status, expected, "{host}"),
+            None => assert!(matches!(status, None | Some(400 | 421)), "{host} {second:?}: {status:?}"),
+        }
+    }
+    tokio::task::block_in_place(|| drop(world));
 }

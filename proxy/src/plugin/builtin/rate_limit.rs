@@ -1,5 +1,6 @@
 //! Limits requests by token, requests without a token by address, and failed logins by address.
 //!
+//! Composer is answered 503, which it tries again after a moment; a 429 ends a whole `composer install` at once. Everybody else gets 429.
 //! A good token is never refused for what others behind its address do: many CI jobs share one. Counting takes constant memory.
 
 use std::net::IpAddr;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use toml::Table;
 
 use crate::plugin::{Context, Plugin, PluginRefusal, ReplyHead, RequestView, Verdict, settings};
+use crate::request::target::is_of_composer;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -64,7 +66,7 @@ impl Plugin for RateLimit {
         let subject = request.token.map_or_else(|| Subject::of(request.client), Subject::Token);
         let count = self.requests.observe(&subject, 1);
         match count > limit(self.settings.requests_per_second) {
-            true => Verdict::Refuse(refusal("Too many requests. Try again in a second.", 1)),
+            true => Verdict::Refuse(refusal(request, "Too many requests. Try again in a second.", 1)),
             false => Verdict::Continue,
         }
     }
@@ -75,7 +77,8 @@ impl Plugin for RateLimit {
         }
         let count = self.failures.observe(&Subject::of(request.client), 1);
         if count > limit(self.settings.failures_per_minute) {
-            reply.instead = Some(refusal("Too many requests without a valid token. Try again in a minute.", 60));
+            reply.instead =
+                Some(refusal(request, "Too many requests without a valid token. Try again in a minute.", 60));
         }
     }
 }
@@ -96,8 +99,12 @@ fn limit(setting: u32) -> isize {
     isize::try_from(setting).unwrap_or(isize::MAX)
 }
 
-fn refusal(words: &str, retry_after: u32) -> PluginRefusal {
-    PluginRefusal { status: StatusCode::TOO_MANY_REQUESTS, words: words.to_owned(), retry_after: Some(retry_after) }
+fn refusal(request: &RequestView<'_>, words: &str, retry_after: u32) -> PluginRefusal {
+    let status = match is_of_composer(request.path.as_bytes()) {
+        true => StatusCode::SERVICE_UNAVAILABLE,
+        false => StatusCode::TOO_MANY_REQUESTS,
+    };
+    PluginRefusal { status, words: words.to_owned(), retry_after: Some(retry_after) }
 }
 
 #[cfg(test)]
@@ -155,14 +162,19 @@ mod tests {
     fn failures() {
         let plugin = limited(1_000);
         let headers = HeaderMap::new();
-        let reply = |status| {
+        let reply = |status, path| {
             let mut reply = ReplyHead { status, set: HeaderMap::new(), instead: None };
-            plugin.on_reply(&view("192.0.2.1", None, &headers), &mut Context::default(), &mut reply);
+            plugin.on_reply(
+                &RequestView { path, ..view("192.0.2.1", None, &headers) },
+                &mut Context::default(),
+                &mut reply,
+            );
             reply.instead.map(|refusal| refusal.status.as_u16())
         };
-        let refused = (0..100).filter(|_| reply(StatusCode::UNAUTHORIZED) == Some(429)).count();
+        let refused = (0..100).filter(|_| reply(StatusCode::UNAUTHORIZED, "/api/v1/me") == Some(429)).count();
         assert!((90..=95).contains(&refused), "{refused}");
-        assert_eq!(reply(StatusCode::OK), None);
+        assert_eq!(reply(StatusCode::UNAUTHORIZED, "/packages.json"), Some(503));
+        assert_eq!(reply(StatusCode::OK, "/packages.json"), None);
     }
 
     #[test]
