@@ -2,11 +2,11 @@
 //! handed over when the process is killed is lost, which is no harm: a download says it too.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ahash::RandomState;
 use cargoman_edge_protocol::{TenantId, TokenUsed, UsageEvent};
 use chrono::{DateTime, Utc};
 
@@ -21,7 +21,7 @@ const SHARDS: usize = 32;
 /// Most tokens of one lock; further ones have to wait for the next ten seconds.
 const MOST: usize = 4_096;
 
-type Shard = Mutex<HashMap<String, Last>>;
+type Shard = Mutex<HashMap<String, Last, RandomState>>;
 
 /// Uses that are not handed over yet.
 #[derive(Debug, Default)]

@@ -7,6 +7,9 @@ use crate::link::reading::Reading;
 use crate::request::refuse::Refusal;
 use crate::request::reply::{Body, Reply};
 
+/// How such questions begin.
+pub(crate) const PATHS: [&str; 2] = ["/healthz", "/readyz"];
+
 /// The answer to a question about health; none if the path is no such question.
 pub(crate) async fn answer(method: &Method, path: &str, reading: &Reading, draining: bool) -> Option<Reply> {
     let ready = match path {

@@ -23,10 +23,8 @@ impl HostName {
         if !port_or_nothing(port) {
             return None;
         }
-        if let Ok(address) = name.parse::<Ipv4Addr>() {
-            return Some(Self(address.to_string()));
-        }
-        is_name(name).then(|| Self(name.to_owned()))
+        // An address that can be read has one form only: four numbers without leading zeros.
+        (name.parse::<Ipv4Addr>().is_ok() || is_name(name)).then(|| Self(name.to_owned()))
     }
 
     /// As sent to the control plane: without brackets.

@@ -219,6 +219,10 @@ fn packages(
 }
 
 async fn health(parts: &Parts, visit: &Visit, head: &RequestHeader) -> Option<Reply> {
+    // Nearly every request is about something else, and that is plain to see.
+    if !health::PATHS.iter().any(|path| head.raw_path().starts_with(path.as_bytes())) {
+        return None;
+    }
     let target = admit::target(head)?;
     health::answer(&head.method, target.path(), &parts.reading, visit.draining).await
 }

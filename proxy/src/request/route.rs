@@ -96,9 +96,11 @@ fn composer(path: &str) -> Option<Route> {
 
 /// Only names in their one form: an upper-case letter is no second way to write one.
 fn name(vendor: &str, short: &str) -> Option<PackageName> {
-    PackageName::parse(&format!("{vendor}/{short}"))
-        .ok()
-        .filter(|name| name.vendor() == vendor && name.short_name() == short)
+    let mut text = String::with_capacity(vendor.len() + 1 + short.len());
+    text.push_str(vendor);
+    text.push('/');
+    text.push_str(short);
+    PackageName::parse(&text).ok().filter(|name| name.vendor() == vendor && name.short_name() == short)
 }
 
 fn is_reference(text: &str) -> bool {
