@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use crate::cache::dists::Dists;
 use crate::cache::views::Views;
 use crate::config::{ConfigError, EdgeConfig};
-use crate::connection::{Connections, Http1, Open};
+use crate::connection::{Connections, Http1, Open, USUAL_HEAD};
 use crate::edge::EdgeProxy;
 use crate::link::control_plane::ControlPlane;
 use crate::link::socket::Connector;
@@ -229,7 +229,8 @@ impl Edge {
         let connections = Connections::new(proxy, http1, Arc::clone(&open), tls, self.plain_http2);
         let mut service = pingora::services::listening::Service::new("edge".to_owned(), connections);
         for (address, _) in &self.listeners {
-            let buffers = L4BufferSettings::default().read(16 << 10).write(32 << 10);
+            // Small ones: what is as large goes past them, and there is a pair for each connection.
+            let buffers = L4BufferSettings::default().read(USUAL_HEAD).write(SMALL_WRITE);
             service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
         }
         let (sender, flush) = self.usage;
@@ -311,6 +312,9 @@ impl Service for Bound {
         Some(self.threads)
     }
 }
+
+/// Writes of at least so many bytes are not copied.
+const SMALL_WRITE: usize = 1_460;
 
 /// Turns "please stop" into an orderly end.
 struct Stop {

@@ -29,7 +29,7 @@ use crate::request::{Answer, Asking, Parts, answer};
 use crate::tls::{self, Asked};
 
 /// Most heads need no more; a longer one makes it grow.
-const USUAL_HEAD: usize = 4 << 10;
+pub(crate) const USUAL_HEAD: usize = 4 << 10;
 
 /// Serves HTTP/1 connections.
 pub(crate) struct Http1 {
@@ -142,7 +142,7 @@ impl Http1 {
 
     async fn refuse(&self, connection: &mut Connection, fault: Fault) {
         let reply = Refusal::Fault(fault).reply();
-        let Ok(nothing) = RequestHeader::build_no_case("GET", b"/", None) else { return };
+        let Ok(nothing) = RequestHeader::build_no_case("-", b"/", None) else { return };
         let mut visit = Visit::new(Instant::now(), (self.parts.now)(), false);
         visit.client = self.client(connection, &nothing);
         let status = reply.status;

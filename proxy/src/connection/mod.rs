@@ -19,7 +19,7 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 
 pub(crate) use self::client::{Client, client};
-pub(crate) use self::http1::Http1;
+pub(crate) use self::http1::{Http1, USUAL_HEAD};
 pub(crate) use self::open::Open;
 pub(crate) use self::wire::Head;
 use crate::edge::EdgeProxy;

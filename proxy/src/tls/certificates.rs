@@ -53,7 +53,10 @@ impl Certificates {
     /// Reads them again whenever one of them is another, for as long as it is polled. What cannot be used is told, and the
     /// certificates from before go on.
     pub(crate) async fn follow(self: Arc<Self>) {
-        let mut known = self.looks();
+        if self.files.is_empty() {
+            return;
+        }
+        let (mut known, mut told) = (self.looks(), None);
         loop {
             tokio::time::sleep(EVERY).await;
             let looks = self.looks();
@@ -66,11 +69,13 @@ impl Certificates {
                     known = looks;
                     tracing::info!(target: "cargoman::edge", "certificates were read again");
                 }
-                // A certificate and its key are two files, written one after the other.
-                Err(problems) => {
+                // A certificate and its key are two files, written one after the other: it is tried until they belong together.
+                Err(problems) if told.as_ref() != Some(&looks) => {
                     let problems = problems.join("; ");
                     tracing::warn!(target: "cargoman::edge", problems, "new certificates cannot be used; the old ones go on");
+                    told = Some(looks);
                 }
+                Err(_) => {}
             }
         }
     }
