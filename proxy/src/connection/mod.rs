@@ -20,7 +20,7 @@ use pingora::server::ShutdownWatch;
 
 pub(crate) use self::client::{Client, client};
 pub(crate) use self::http1::{Http1, USUAL_HEAD};
-pub(crate) use self::open::Open;
+pub(crate) use self::open::{Open, network};
 pub(crate) use self::wire::Head;
 use crate::edge::EdgeProxy;
 use crate::tls::Tls;

@@ -13,6 +13,7 @@ use pingora_limits::rate::Rate;
 use serde::Deserialize;
 use toml::Table;
 
+use crate::connection::network;
 use crate::plugin::{Context, Plugin, PluginRefusal, ReplyHead, RequestView, Verdict, settings};
 use crate::request::target::is_of_composer;
 
@@ -35,12 +36,12 @@ struct RateLimit {
     failures: Rate,
 }
 
-/// Whose requests are counted together. An IPv6 client has a whole /64 at his hands, so that is one address.
+/// Whose requests are counted together.
 #[derive(Hash)]
 enum Subject<'a> {
     Token(&'a Digest),
-    V4([u8; 4]),
-    V6([u16; 4]),
+    /// An address, or the network that an IPv6 client has at his hands.
+    Network(IpAddr),
 }
 
 /// Makes the plugin.
@@ -85,13 +86,7 @@ impl Plugin for RateLimit {
 
 impl Subject<'_> {
     fn of(client: IpAddr) -> Self {
-        match client.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address.octets()),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                Self::V6([a, b, c, d])
-            }
-        }
+        Self::Network(network(client.to_canonical()))
     }
 }
 
