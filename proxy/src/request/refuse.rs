@@ -10,7 +10,8 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use super::admit::Fault;
-use super::reply::{Body, Reply, ready};
+use super::reply::ready::Constant;
+use super::reply::{Body, Reply};
 use crate::plugin::PluginRefusal;
 
 /// Why a request does not get what it asked for.
@@ -66,15 +67,21 @@ pub(crate) enum Over {
 impl Refusal {
     /// The answer: a function of the refusal alone.
     pub(crate) fn reply(&self) -> Reply {
-        match self.is_frequent() {
-            true => ready::refusal(self, || self.made()),
-            false => self.made(),
+        match self.held() {
+            Some(held) => held.reply(|| self.made()),
+            None => self.made(),
         }
     }
 
-    /// Whether it is given so often, and always the same, that it is held ready.
-    const fn is_frequent(&self) -> bool {
-        matches!(self, Self::Unauthorized | Self::NoSuchPackage)
+    /// Where it is held ready, if it is given so often and always the same.
+    const fn held(&self) -> Option<&'static Constant> {
+        static UNAUTHORIZED: Constant = Constant::new();
+        static NO_SUCH_PACKAGE: Constant = Constant::new();
+        match self {
+            Self::Unauthorized => Some(&UNAUTHORIZED),
+            Self::NoSuchPackage => Some(&NO_SUCH_PACKAGE),
+            _ => None,
+        }
     }
 
     fn made(&self) -> Reply {

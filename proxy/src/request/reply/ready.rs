@@ -62,20 +62,26 @@ pub(crate) fn once(conditions: &Conditions, date: HeaderValue, identity: Bytes, 
     }
 }
 
-/// A refusal that is always the same, made at its first time.
-pub(crate) fn refusal(refusal: &Refusal, make: impl FnOnce() -> Reply) -> Reply {
-    static UNAUTHORIZED: OnceLock<(Head, Bytes)> = OnceLock::new();
-    static NO_SUCH_PACKAGE: OnceLock<(Head, Bytes)> = OnceLock::new();
-    let held = if *refusal == Refusal::Unauthorized { &UNAUTHORIZED } else { &NO_SUCH_PACKAGE };
-    if let Some((head, body)) = held.get() {
-        return Reply::ready(head, Body::Bytes(body.clone()));
+/// An answer that is always the same, made at its first time.
+pub(crate) struct Constant(OnceLock<(Head, Bytes)>);
+
+impl Constant {
+    pub(crate) const fn new() -> Self {
+        Self(OnceLock::new())
     }
-    let reply = make();
-    if let (Body::Bytes(body), Ok(head)) = (&reply.body, head_of(&reply)) {
-        // Another thread may have been first, with the same.
-        held.set((Arc::new(connection::Head::new(head)), body.clone())).ok();
+
+    /// The answer; `make` must give the same each time.
+    pub(crate) fn reply(&self, make: impl FnOnce() -> Reply) -> Reply {
+        if let Some((head, body)) = self.0.get() {
+            return Reply::ready(head, Body::Bytes(body.clone()));
+        }
+        let reply = make();
+        if let (Body::Bytes(body), Ok(head)) = (&reply.body, head_of(&reply)) {
+            // Another thread may have been first, with the same.
+            self.0.set((Arc::new(connection::Head::new(head)), body.clone())).ok();
+        }
+        reply
     }
-    reply
 }
 
 fn head_of(reply: &Reply) -> pingora::Result<ResponseHeader> {
