@@ -3,6 +3,7 @@
 mod link;
 mod machine;
 mod serving;
+mod syncs;
 
 use std::path::PathBuf;
 
@@ -25,8 +26,10 @@ struct Arguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
-    /// The edge against nginx, and syncs.
+    /// The edge against nginx.
     Serving,
+    /// Reading git repositories, against Composer's own reading.
+    Syncs,
     /// How fast a change is effective on every edge.
     Link,
 }
@@ -37,6 +40,9 @@ fn main() -> Result<()> {
     let wanted = |this| what.is_none_or(|what| what == this);
     if wanted(What::Link) {
         link::measure(&results, quick)?;
+    }
+    if wanted(What::Syncs) {
+        syncs::measure(&results)?;
     }
     if wanted(What::Serving) {
         serving::measure(&results, quick)?;

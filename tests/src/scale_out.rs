@@ -56,17 +56,31 @@ impl Link {
         repository.write("composer.json", composer_json(NAME, &json!({}))).write("src/One.php", "<?php // one\n");
         repository.commit("First").tag("v1.0.0");
         let mut link = Self { world, git, customer: String::new() };
-        let package =
-            link.write("POST", "/packages", &json!({"repository_url": link.git.url("pay.git"), "name": NAME}));
+        let package = link.write_patiently(
+            "POST",
+            "/packages",
+            &json!({"repository_url": link.git.url("pay.git"), "name": NAME}),
+        );
         let task = package["data"]["task"].as_str().unwrap_or_else(|| panic!("{package:#}")).to_owned();
         poll_until("the first sync", LIMIT, || {
             let (_, task) = link.world.api(0, "GET", &format!("/api/v1/tasks/{task}"), None);
             (task["data"]["state"] == "succeeded").then_some(())
         });
-        let customer = link.write("POST", "/customers", &json!({"name": "Shop"}));
+        let customer = link.write_patiently("POST", "/customers", &json!({"name": "Shop"}));
         link.customer = customer["data"]["id"].as_str().unwrap_or_else(|| panic!("{customer:#}")).to_owned();
-        link.write("POST", &format!("/customers/{}/packages", link.customer), &json!({"package": NAME}));
+        link.write_patiently("POST", &format!("/customers/{}/packages", link.customer), &json!({"package": NAME}));
         link
+    }
+
+    /// A write while the world is set up: several worlds start at once on a few processors, and a database that is late for a
+    /// second is told with 503. Nothing was written then.
+    #[track_caller]
+    fn write_patiently(&self, method: &str, path: &str, body: &Value) -> Value {
+        poll_until(&format!("{method} {path}"), LIMIT, || {
+            let (status, answer) = self.world.api(0, method, &format!("/api/v1{path}"), Some(body));
+            assert!(status == 503 || (200..300).contains(&status), "{method} {path}: {status} {answer:#}");
+            (status != 503).then_some(answer)
+        })
     }
 
     /// A write at the first control plane that must succeed; gives the whole answer.

@@ -1,12 +1,16 @@
-//! The edge beside nginx serving the same bytes, driven by the same load tool in turns, and syncs of generated repositories.
+//! The edge beside nginx serving the same bytes as static files behind Basic auth, driven by the same load tool in turns.
 //!
 //! CPU per request is what counts: on a shared machine requests per second mean little.
 
+mod cold;
+mod composer;
 mod load;
+mod memory;
 mod nginx;
 mod process;
+mod protocol;
 mod report;
-mod sync;
+mod tokens;
 mod world;
 
 use std::path::Path;
@@ -14,40 +18,68 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use self::load::{Measured, Target};
+use self::load::{Measured, Question, Target};
 use self::nginx::Nginx;
-use self::report::Row;
-use self::world::World;
+use self::protocol::Protocol;
+use self::report::{Report, Row};
+use self::world::{Scenario, Size, World, basic};
 
 /// Measures, and writes what it measured to `results`.
 pub(crate) fn measure(results: &Path, quick: bool) -> Result<()> {
-    let (rounds, seconds) = if quick { (1, 1) } else { (5, 3) };
-    let world = World::build()?;
-    let nginx = Nginx::start(&world)?;
+    let (rounds, seconds, size) = if quick { (1, 1, Size::QUICK) } else { (5, 2, Size::WHOLE) };
+    let length = Duration::from_secs(seconds);
+    let mut world = World::build(size)?;
+    let start = memory::start(&mut world, rounds)?;
+    let scenarios = world.scenarios()?;
+    let nginx = Nginx::start(&world, &scenarios)?;
     let mut rows = Vec::new();
-    for scenario in world.scenarios() {
-        eprintln!("{}: {rounds} rounds of {seconds} s each", scenario.name);
-        let edge = Target { url: world.edge_url(scenario), processes: vec![world.registry.pid()] };
-        let peer = Target { url: nginx.url(scenario), processes: nginx.processes() };
-        rows.push(in_turns(scenario, &world.authorization, &edge, &peer, rounds, Duration::from_secs(seconds))?);
+    for protocol in Protocol::ALL {
+        for scenario in &scenarios {
+            eprintln!("{}, {}: {rounds} rounds of {seconds} s each", protocol.name(), scenario.name);
+            rows.push(in_turns(&world, &nginx, (protocol, scenario), rounds, length)?);
+            // It would fill the disk: some 300 bytes for each of millions of requests.
+            world.empty_log()?;
+        }
     }
-    let syncs = sync::measure(&world)?;
-    report::write(results, &rows, &syncs, rounds)
+    let composer = composer::measure(&world, &nginx, rounds)?;
+    let cold = cold::measure(&mut world)?;
+    let warm = memory::all_warm(&world)?;
+    let tokens = tokens::measure(&mut world, rounds, length)?;
+    let report = Report { rows, start, composer, cold, warm, tokens, size, rounds };
+    report::write(results, &report)
 }
 
 /// First the one, then the other, round by round, so that what disturbs the machine disturbs both.
 fn in_turns(
-    scenario: &world::Scenario,
-    authorization: &str,
-    edge: &Target,
-    peer: &Target,
+    world: &World,
+    nginx: &Nginx,
+    (protocol, scenario): (Protocol, &Scenario),
     rounds: usize,
     length: Duration,
 ) -> Result<Row> {
+    let edge = Target { address: world.address(protocol).to_owned(), processes: vec![world.edge()] };
+    let peer = Target { address: nginx.address(protocol).to_owned(), processes: nginx.processes() };
+    let question = question(scenario, &world.token);
     let (mut ours, mut theirs): (Vec<Measured>, Vec<Measured>) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        ours.push(load::drive(edge, scenario, authorization, length)?);
-        theirs.push(load::drive(peer, scenario, authorization, length)?);
+        ours.push(load::drive(&edge, protocol, &question, (length, world.folder.path()))?);
+        theirs.push(load::drive(&peer, protocol, &question, (length, world.folder.path()))?);
     }
-    Ok(Row::new(&scenario.name, &ours, &theirs))
+    Ok(Row::new(protocol, &scenario.name, &ours, &theirs))
+}
+
+fn question<'a>(scenario: &'a Scenario, token: &str) -> Question<'a> {
+    let mut headers = vec![("Accept-Encoding", "gzip".to_owned())];
+    if scenario.authorized {
+        headers.push(("Authorization", basic(token)));
+    }
+    if let Some(known) = &scenario.known {
+        headers.push(("If-Modified-Since", known.clone()));
+    }
+    let status = match (scenario.authorized, &scenario.known) {
+        (false, _) => 401,
+        (true, Some(_)) => 304,
+        (true, None) => 200,
+    };
+    Question { path: &scenario.path, headers, status, tokens: None }
 }

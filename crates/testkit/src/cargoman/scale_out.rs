@@ -59,17 +59,23 @@ impl ScaleOut {
     /// So many of each, all serving.
     #[track_caller]
     pub fn start(control_planes: usize, edges: usize) -> Self {
-        Self::begin(control_planes, edges, false)
+        Self::begin(control_planes, edges, (false, ""))
+    }
+
+    /// The same, with these further sections in the configuration of each edge.
+    #[track_caller]
+    pub fn start_with_edge_config(control_planes: usize, edges: usize, toml: &str) -> Self {
+        Self::begin(control_planes, edges, (false, toml))
     }
 
     /// The same with a [`LinkProxy`] between every edge and every control plane.
     #[track_caller]
     pub fn start_with_proxies(control_planes: usize, edges: usize) -> Self {
-        Self::begin(control_planes, edges, true)
+        Self::begin(control_planes, edges, (true, ""))
     }
 
     #[track_caller]
-    fn begin(control_planes: usize, edges: usize, proxies: bool) -> Self {
+    fn begin(control_planes: usize, edges: usize, (proxies, edge_config): (bool, &str)) -> Self {
         let folder = crate::temporary::folder();
         let database = Database::start(&folder.path().join("postgres"));
         let credential = Secret::generate(Kind::Edge, &ring::rand::SystemRandom::new()).expect("random bytes");
@@ -95,7 +101,7 @@ impl ScaleOut {
             };
             let reached: Vec<_> = ports.iter().enumerate().map(reached).collect();
             world.links.push(links);
-            world.add_edge(number, *port, &reached);
+            world.add_edge(number, *port, &reached, edge_config);
         }
         world
     }
@@ -120,7 +126,7 @@ impl ScaleOut {
         self.control_planes.push(node);
     }
 
-    fn add_edge(&mut self, number: usize, port: u16, control_planes: &[(u16, u16)]) {
+    fn add_edge(&mut self, number: usize, port: u16, control_planes: &[(u16, u16)], more: &str) {
         let root = self.folder.path();
         // Each prefers another one.
         let urls = |of: fn(&(u16, u16)) -> u16| {
@@ -130,7 +136,7 @@ impl ScaleOut {
         };
         let toml = format!(
             "[edge]\nname = \"edge-{number}\"\nlisten = [\"127.0.0.1:{port}\"]\nthreads = 2\ndrain_seconds = 2\n\
-             state_directory = {:?}\n[control_plane]\nedge_urls = [{}]\npublic_urls = [{}]\n[cache]\ndirectory = {:?}\n",
+             state_directory = {:?}\n[control_plane]\nedge_urls = [{}]\npublic_urls = [{}]\n[cache]\ndirectory = {:?}\n{more}",
             root.join(format!("edge-state-{number}")),
             urls(|ports| ports.1),
             urls(|ports| ports.0),
@@ -198,6 +204,17 @@ impl Node {
     /// Host and port; the same over restarts.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The process id of the running program.
+    #[track_caller]
+    pub fn pid(&self) -> u32 {
+        self.program.as_ref().expect("it runs").pid()
+    }
+
+    /// Where its log is written.
+    pub fn log_path(&self) -> &std::path::Path {
+        &self.log
     }
 
     /// Starts it and waits until it serves.

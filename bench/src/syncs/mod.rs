@@ -1,15 +1,17 @@
 //! How long syncs of generated repositories take, beside Composer's own reading of the same repository.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use cargoman_testkit::cargoman::Registry;
 use cargoman_testkit::git::{Repository, Shape};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::world::World;
+use crate::machine;
 
 /// One repository.
 #[derive(Debug, Serialize)]
@@ -25,35 +27,56 @@ pub(crate) struct Sync {
     composer_metadata_ms: f64,
 }
 
-pub(crate) fn measure(world: &World) -> Result<Vec<Sync>> {
+/// Measures, and writes what it measured to `results`.
+pub(crate) fn measure(results: &Path) -> Result<()> {
+    let registry = Registry::builder().config("[git]\nallow_local = true\n").start();
     let shapes = [
         ("monolog-shaped", Shape::monolog()),
         ("500 tags", Shape { tags: 500, branches: 5, ..Shape::monolog() }),
         ("console-shaped", Shape::console()),
     ];
-    shapes.into_iter().enumerate().map(|(at, (name, shape))| one(world, at, name, shape)).collect()
+    let measured = shapes.into_iter().enumerate().map(|(at, (name, shape))| one(&registry, at, name, shape));
+    let syncs = measured.collect::<Result<Vec<_>>>()?;
+    let machine = machine::describe();
+    let whole = json!({"machine": machine, "syncs": syncs});
+    std::fs::write(results.join("syncs.json"), format!("{whole:#}\n"))?;
+    let table = table(&machine, &syncs)?;
+    std::fs::write(results.join("syncs.md"), &table)?;
+    print!("{table}");
+    Ok(())
 }
 
-fn one(world: &World, at: usize, name: &'static str, shape: Shape) -> Result<Sync> {
+fn table(machine: &Value, syncs: &[Sync]) -> Result<String> {
+    let mut out = format!("{}.\n\n", machine::line(machine));
+    writeln!(out, "| repository | versions | first sync ms | unchanged ms | Composer reading metadata alone ms |")?;
+    writeln!(out, "|---|---|---|---|---|")?;
+    for sync in syncs {
+        let Sync { repository, versions, first_ms, unchanged_ms, composer_metadata_ms, .. } = sync;
+        writeln!(out, "| {repository} | {versions} | {first_ms} | {unchanged_ms} | {composer_metadata_ms:.0} |")?;
+    }
+    Ok(out)
+}
+
+fn one(registry: &Registry, at: usize, name: &'static str, shape: Shape) -> Result<Sync> {
     let package = format!("bench/shape-{at}");
     let shape = Shape { name: package.clone(), ..shape };
     let repository = Repository::shaped(&shape);
     eprintln!("sync of {name}: {} tags", shape.tags);
     let body = json!({"repository_url": repository.path(), "name": package});
-    let (status, answer) = world.registry.api("POST", "/api/v1/packages", Some(&body));
+    let (status, answer) = registry.api("POST", "/api/v1/packages", Some(&body));
     if status != 201 {
         bail!("{answer}");
     }
     // The first sync is queued already; its own clock counts, not ours.
     let task = answer["data"]["task"].as_str().context("no task")?.to_owned();
     let first = cargoman_testkit::deadline::poll_until("the first sync", std::time::Duration::from_secs(300), || {
-        let (_, answer) = world.registry.api("GET", &format!("/api/v1/tasks/{task}"), None);
+        let (_, answer) = registry.api("GET", &format!("/api/v1/tasks/{task}"), None);
         (answer["data"]["state"] == "succeeded").then(|| answer["data"]["result"].clone())
     });
     let path = format!("/api/v1/packages/{package}/sync?wait=true");
     let mut unchanged: Vec<f64> = (0..5)
         .map(|_| {
-            let (_, answer) = world.registry.api("POST", &path, None);
+            let (_, answer) = registry.api("POST", &path, None);
             if answer["data"]["unchanged"] != true {
                 bail!("the second sync found something: {answer}");
             }
