@@ -19,6 +19,9 @@ struct Arguments {
     /// One short round: to see that it works, not to measure.
     #[arg(long)]
     quick: bool,
+    /// Of the requests only those with this in their names: "HTTP/2", "p2 2 KB".
+    #[arg(long, default_value = "")]
+    only: String,
     /// Where results go.
     #[arg(long, default_value = "bench/results")]
     results: PathBuf,
@@ -26,8 +29,10 @@ struct Arguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
-    /// The edge against nginx.
+    /// One request after the other, the edge against nginx.
     Serving,
+    /// A thousand packages, half a million tokens: memory, cold documents, many tokens, a whole `composer update`.
+    World,
     /// Reading git repositories, against Composer's own reading.
     Syncs,
     /// How fast a change is effective on every edge.
@@ -35,7 +40,7 @@ enum What {
 }
 
 fn main() -> Result<()> {
-    let Arguments { what, quick, results } = Arguments::parse();
+    let Arguments { what, quick, only, results } = Arguments::parse();
     std::fs::create_dir_all(&results)?;
     let wanted = |this| what.is_none_or(|what| what == this);
     if wanted(What::Link) {
@@ -45,7 +50,10 @@ fn main() -> Result<()> {
         syncs::measure(&results)?;
     }
     if wanted(What::Serving) {
-        serving::measure(&results, quick)?;
+        serving::measure(&results, quick, &only)?;
+    }
+    if wanted(What::World) {
+        serving::measure_world(&results, quick)?;
     }
     Ok(())
 }

@@ -154,7 +154,7 @@ impl EdgeConfig {
             longest_grace: LONGEST_GRACE,
             leave_at_stop: true,
             control_plane,
-            cache: Cache { directory, metadata_bytes: 256 << 20, dist_bytes: 10 << 30 },
+            cache: Cache { directory, metadata_bytes: 416 << 20, dist_bytes: 10 << 30 },
             limits: Limits {
                 connections: 10_000,
                 connections_per_address: 2_500,

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use pingora::apps::HttpServerOptions;
 use pingora::listeners::ListenerConfig;
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::proxy::http_proxy;
@@ -20,9 +19,9 @@ use pingora::services::Service;
 use tokio::sync::watch;
 
 use crate::cache::dists::Dists;
-use crate::cache::views::Views;
+use crate::cache::memory::Memory;
 use crate::config::{ConfigError, EdgeConfig};
-use crate::connection::{Connections, Http1, Open, USUAL_HEAD};
+use crate::connection::{Connections, Http1, Http2, Open, USUAL_HEAD};
 use crate::edge::EdgeProxy;
 use crate::link::control_plane::ControlPlane;
 use crate::link::socket::Connector;
@@ -44,14 +43,13 @@ pub struct Edge {
     config: EdgeConfig,
     parts: Arc<Parts>,
     counters: Arc<Counters>,
+    memory: Memory,
     usage: (Sender, Flush),
     link: Link,
     listeners: Vec<(SocketAddr, TcpListener)>,
     addresses: Vec<SocketAddr>,
     /// What clients are shown, and on which addresses.
     tls: (Arc<Certificates>, Vec<SocketAddr>),
-    /// HTTP/2 without TLS. For tests alone: Pingora waits without end for the first 24 bytes of such a connection.
-    plain_http2: bool,
 }
 
 /// Why an edge cannot start.
@@ -163,9 +161,10 @@ impl Edge {
         let connector =
             Connector::new(config.control_plane.edge_urls.clone(), control_plane.authorization(), control_plane.tls());
         let counters = Arc::new(Counters::default());
-        let views = Arc::new(Views::new(cache.metadata_bytes / 2, Arc::clone(&counters)));
-        let (link, reading) =
-            Link::new(&config, state, control_plane, connector, Arc::clone(&views), chrono::Utc::now)?;
+        let memory = Memory::new(cache.metadata_bytes, Arc::clone(&counters));
+        let kept = (Arc::clone(&memory.facts), Arc::clone(&memory.views));
+        let views = Arc::clone(&memory.views);
+        let (link, reading) = Link::new(&config, state, control_plane, connector, kept, chrono::Utc::now)?;
         let access_log = AccessLog::new();
         let parts = Arc::new(Parts {
             reading,
@@ -179,17 +178,7 @@ impl Edge {
             now: chrono::Utc::now,
         });
         let addresses = listeners.iter().map(|(address, _)| *address).collect();
-        Ok(Self {
-            config,
-            parts,
-            counters,
-            usage,
-            link,
-            listeners,
-            addresses,
-            tls: (certificates, with_tls),
-            plain_http2: false,
-        })
+        Ok(Self { config, parts, counters, memory, usage, link, listeners, addresses, tls: (certificates, with_tls) })
     }
 
     /// What it did so far; goes on counting while it runs.
@@ -214,19 +203,16 @@ impl Edge {
         let access_log = self.parts.access_log.start().map_err(StartError::AccessLog)?;
         let (stop, stopping) = watch::channel(false);
         let conf = Arc::new(server_conf(&self.config));
-        let mut proxy = http_proxy(&conf, EdgeProxy::new(&self.config, Arc::clone(&self.parts), stopping.clone()));
-        let mut options = HttpServerOptions::default();
-        options.h2c = self.plain_http2;
-        options.h2_idle_timeout = Some(self.config.limits.keep_alive);
-        proxy.server_options = Some(options);
+        let proxy = http_proxy(&conf, EdgeProxy::new(&self.config, Arc::clone(&self.parts), stopping.clone()));
         let open = Open::new(&self.config);
         let http1 = Http1::new(&self.config, Arc::clone(&self.parts));
+        let http2 = Http2::new(&self.config, Arc::clone(&self.parts));
         let (certificates, addresses) = self.tls;
         let tls = match addresses.is_empty() {
             true => None,
             false => Some(Tls::new(Arc::clone(&certificates), addresses, self.config.limits.head)?),
         };
-        let connections = Connections::new(proxy, http1, Arc::clone(&open), tls, self.plain_http2);
+        let connections = Connections::new(proxy, (http1, http2), Arc::clone(&open), tls);
         let mut service = pingora::services::listening::Service::new("edge".to_owned(), connections);
         for (address, _) in &self.listeners {
             // Small ones: what is as large goes past them, and there is a pair for each connection.
@@ -238,7 +224,7 @@ impl Edge {
             service,
             listeners: self.listeners,
             stopping,
-            background: Some((sender, self.parts, certificates)),
+            background: Some((sender, self.parts, certificates, self.memory)),
             threads: self.config.threads,
         };
         let mut server = Server::new_with_opt_and_conf(None, server_conf(&self.config));
@@ -281,7 +267,7 @@ struct Bound {
     service: pingora::services::listening::Service<Connections>,
     listeners: Vec<(SocketAddr, TcpListener)>,
     stopping: ShutdownWatch,
-    background: Option<(Sender, Arc<Parts>, Arc<Certificates>)>,
+    background: Option<(Sender, Arc<Parts>, Arc<Certificates>, Memory)>,
     threads: usize,
 }
 
@@ -294,7 +280,8 @@ impl Service for Bound {
                 table.add(address.to_string(), listener.into_raw_fd());
             }
         }
-        if let Some((sender, parts, certificates)) = self.background.take() {
+        if let Some((sender, parts, certificates, memory)) = self.background.take() {
+            tokio::spawn(memory.run());
             tokio::spawn(certificates.follow());
             tokio::spawn(sender.run());
             tokio::spawn(Arc::clone(&parts.uses).run(Arc::clone(&parts.spool)));
@@ -352,6 +339,7 @@ mod tests {
 
     use super::*;
     use crate::config::{ControlPlane as ControlPlaneConfig, EdgeCredential};
+    use crate::tls::CertificateFiles;
 
     /// An edge whose control plane is away.
     fn lonely_edge(directory: &tempfile::TempDir) -> Edge {
@@ -371,13 +359,21 @@ mod tests {
     #[test]
     fn both_versions_of_http() {
         let directory = tempfile::tempdir().unwrap();
-        let mut edge = lonely_edge(&directory);
-        edge.plain_http2 = true;
-        let address = edge.local_addresses()[0];
+        let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let file = |name: &str| directory.path().join(name);
+        let files = CertificateFiles { certificate: file("certificate.pem"), key: file("key.pem") };
+        std::fs::write(&files.certificate, own.cert.pem()).unwrap();
+        std::fs::write(&files.key, own.signing_key.serialize_pem()).unwrap();
+        let mut config = lonely_edge(&directory).config;
+        config.tls.listen = vec!["127.0.0.1:0".parse().unwrap()];
+        config.tls.certificates = vec![files];
+        let edge = Edge::new(config).unwrap();
+        let address = edge.local_addresses()[1];
         let (stop, stopping) = watch::channel(false);
         let running = std::thread::spawn(move || edge.run(stopping).unwrap());
-        let http1 = reqwest::blocking::Client::builder().http1_only().no_proxy().build().unwrap();
-        let http2 = reqwest::blocking::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+        let client = || reqwest::blocking::Client::builder().tls_danger_accept_invalid_certs(true).no_proxy();
+        let http1 = client().http1_only().build().unwrap();
+        let http2 = client().http2_prior_knowledge().build().unwrap();
         for (method, path, status) in [
             (Method::GET, "/healthz", 200),
             (Method::HEAD, "/healthz", 200),
@@ -388,7 +384,7 @@ mod tests {
             (Method::GET, "/p2/acme/pay%2f.json", 400),
         ] {
             let ask = |client: &reqwest::blocking::Client| {
-                let answer = client.request(method.clone(), format!("http://{address}{path}")).send().unwrap();
+                let answer = client.request(method.clone(), format!("https://{address}{path}")).send().unwrap();
                 let fields = ["content-type", "content-length", "cache-control", "allow", "retry-after"];
                 let fields = fields.map(|name| answer.headers().get(name).cloned());
                 (answer.status().as_u16(), fields, answer.bytes().unwrap())

@@ -21,32 +21,46 @@ use anyhow::Result;
 use self::load::{Measured, Question, Target};
 use self::nginx::Nginx;
 use self::protocol::Protocol;
-use self::report::{Report, Row};
+use self::report::{Figures, Row};
 use self::world::{Scenario, Size, World, basic};
 
-/// Measures, and writes what it measured to `results`.
-pub(crate) fn measure(results: &Path, quick: bool) -> Result<()> {
-    let (rounds, seconds, size) = if quick { (1, 1, Size::QUICK) } else { (5, 2, Size::WHOLE) };
-    let length = Duration::from_secs(seconds);
-    let mut world = World::build(size)?;
-    let start = memory::start(&mut world, rounds)?;
+/// Measures one request after the other, and writes what it measured to `results`.
+pub(crate) fn measure(results: &Path, quick: bool, only: &str) -> Result<()> {
+    let (rounds, length, size) = extent(quick);
+    let world = World::build(size)?;
     let scenarios = world.scenarios()?;
     let nginx = Nginx::start(&world, &scenarios)?;
     let mut rows = Vec::new();
     for protocol in Protocol::ALL {
-        for scenario in &scenarios {
-            eprintln!("{}, {}: {rounds} rounds of {seconds} s each", protocol.name(), scenario.name);
+        let wanted = |scenario: &&Scenario| format!("{}, {}", protocol.name(), scenario.name).contains(only);
+        for scenario in scenarios.iter().filter(wanted) {
+            eprintln!("{}, {}: {rounds} rounds of {length:?} each", protocol.name(), scenario.name);
             rows.push(in_turns(&world, &nginx, (protocol, scenario), rounds, length)?);
             // It would fill the disk: some 300 bytes for each of millions of requests.
             world.empty_log()?;
         }
     }
+    report::requests(results, &rows, (size, rounds))
+}
+
+/// Measures what the whole world needs, and writes it to `results`.
+pub(crate) fn measure_world(results: &Path, quick: bool) -> Result<()> {
+    let (rounds, length, size) = extent(quick);
+    let mut world = World::build(size)?;
+    let start = memory::start(&mut world, rounds)?;
+    let nginx = Nginx::start(&world, &world.scenarios()?)?;
     let composer = composer::measure(&world, &nginx, rounds)?;
     let cold = cold::measure(&mut world)?;
     let warm = memory::all_warm(&world)?;
     let tokens = tokens::measure(&mut world, rounds, length)?;
-    let report = Report { rows, start, composer, cold, warm, tokens, size, rounds };
-    report::write(results, &report)
+    report::world(results, &Figures { start, composer, cold, warm, tokens }, (size, rounds))
+}
+
+fn extent(quick: bool) -> (usize, Duration, Size) {
+    match quick {
+        true => (1, Duration::from_secs(1), Size::QUICK),
+        false => (5, Duration::from_secs(2), Size::WHOLE),
+    }
 }
 
 /// First the one, then the other, round by round, so that what disturbs the machine disturbs both.

@@ -29,16 +29,14 @@ pub(crate) struct Row {
     speed_ratio: f64,
 }
 
-/// Everything that was measured.
-pub(crate) struct Report {
-    pub(crate) rows: Vec<Row>,
+/// What the whole world needs.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figures {
     pub(crate) start: Start,
     pub(crate) composer: Update,
     pub(crate) cold: Cold,
     pub(crate) warm: Warm,
     pub(crate) tokens: Tokens,
-    pub(crate) size: Size,
-    pub(crate) rounds: usize,
 }
 
 impl Row {
@@ -85,46 +83,59 @@ fn medians(rounds: &[Measured]) -> Value {
     })
 }
 
-pub(crate) fn write(folder: &Path, report: &Report) -> Result<()> {
-    let Size { packages, customers, tokens } = report.size;
-    let whole = json!({
-        "machine": machine::describe(),
-        "rounds": report.rounds,
-        "world": {"packages": packages, "versions_each": 100, "customers": customers, "tokens": tokens},
-        "requests": report.rows,
-        "start": report.start,
-        "composer_update": report.composer,
-        "cold": report.cold,
-        "all_warm": report.warm,
-        "many_tokens": report.tokens,
-    });
-    std::fs::write(folder.join("serving.json"), format!("{whole:#}\n"))?;
+pub(crate) fn requests(folder: &Path, rows: &[Row], extent: (Size, usize)) -> Result<()> {
+    let mut whole = about(extent);
+    whole["requests"] = serde_json::to_value(rows)?;
     let table = table(&whole)?;
-    std::fs::write(folder.join("serving.md"), &table)?;
+    write(folder, "serving", &whole, &table)
+}
+
+pub(crate) fn world(folder: &Path, figures: &Figures, extent: (Size, usize)) -> Result<()> {
+    let mut whole = about(extent);
+    whole["figures"] = serde_json::to_value(figures)?;
+    let table = figures_table(&whole)?;
+    write(folder, "world", &whole, &table)
+}
+
+fn about((size, rounds): (Size, usize)) -> Value {
+    let Size { packages, customers, tokens } = size;
+    json!({
+        "machine": machine::describe(),
+        "rounds": rounds,
+        "world": {"packages": packages, "versions_each": 100, "customers": customers, "tokens": tokens},
+    })
+}
+
+fn write(folder: &Path, name: &str, whole: &Value, table: &str) -> Result<()> {
+    std::fs::write(folder.join(format!("{name}.json")), format!("{whole:#}\n"))?;
+    std::fs::write(folder.join(format!("{name}.md")), table)?;
     print!("{table}");
     Ok(())
 }
 
-fn table(whole: &Value) -> Result<String> {
-    let mut out = String::new();
+/// Machine and world in a line.
+fn line(whole: &Value) -> String {
     let world = &whole["world"];
-    writeln!(
-        out,
-        "{}. Medians of {} rounds in turns, {CONNECTIONS} connections (HTTP/2: {HTTP2_CONNECTIONS} of {STREAMS} streams), keep-alive. \
-         {} packages of {} versions, {} customers, {} tokens. Edge: access log to a file, metrics on. nginx: access log off, \
-         `auth_basic`, `gzip_static`, `open_file_cache`, `sendfile`. Sizes are of what is sent.\n",
+    format!(
+        "{}. Medians of {} rounds. {} packages of {} versions, {} customers, {} tokens. ",
         machine::line(&whole["machine"]),
         whole["rounds"],
         world["packages"],
         world["versions_each"],
         world["customers"],
         world["tokens"]
-    )?;
+    )
+}
+
+fn table(whole: &Value) -> Result<String> {
+    let mut out = line(whole);
     writeln!(
         out,
-        "| protocol | request | edge CPU µs | nginx CPU µs | CPU ratio | edge req/s | nginx req/s | speed ratio | edge p50/p99 µs | nginx p50/p99 µs |"
+        "In turns, {CONNECTIONS} connections (HTTP/2: {HTTP2_CONNECTIONS} of {STREAMS} streams), keep-alive. Edge: access log to a file, \
+         metrics on. nginx: access log off, `auth_basic`, `gzip_static`, `open_file_cache`, `sendfile`. Sizes are of what is sent.\n"
     )?;
-    writeln!(out, "|---|---|---|---|---|---|---|---|---|---|")?;
+    let heads = "protocol | request | edge CPU µs | nginx CPU µs | CPU ratio | edge req/s | nginx req/s | speed ratio | edge p50/p99 µs";
+    writeln!(out, "| {heads} | nginx p50/p99 µs |\n|---|---|---|---|---|---|---|---|---|---|")?;
     for row in whole["requests"].as_array().into_iter().flatten() {
         let (edge, nginx) = (&row["edge"], &row["nginx"]);
         writeln!(
@@ -144,14 +155,15 @@ fn table(whole: &Value) -> Result<String> {
             nginx["p99_us"]
         )?;
     }
-    others(&mut out, whole)?;
     Ok(out)
 }
 
-fn others(out: &mut String, whole: &Value) -> std::fmt::Result {
-    let (start, cold, warm) = (&whole["start"], &whole["cold"], &whole["all_warm"]);
-    let (tokens, update) = (&whole["many_tokens"], &whole["composer_update"]);
-    writeln!(out, "\n| figure | measured |\n|---|---|")?;
+fn figures_table(whole: &Value) -> Result<String> {
+    let figures = &whole["figures"];
+    let (start, cold, warm) = (&figures["start"], &figures["cold"], &figures["warm"]);
+    let (tokens, update) = (&figures["tokens"], &figures["composer"]);
+    let mut out = line(whole);
+    writeln!(out, "\n\n| figure | measured |\n|---|---|")?;
     writeln!(out, "| start to first answer | {} ms |", start["first_answer_ms"])?;
     writeln!(out, "| resident memory after that answer | {} MiB |", start["idle_mib"])?;
     writeln!(
@@ -180,5 +192,6 @@ fn others(out: &mut String, whole: &Value) -> std::fmt::Result {
         out,
         "| `composer update` of {} packages, edge over nginx | {} ({} over {} ms) |",
         update["packages"], update["ratio"], update["edge_ms"], update["nginx_ms"]
-    )
+    )?;
+    Ok(out)
 }

@@ -12,7 +12,7 @@ use super::memory::head;
 use super::process;
 use super::protocol::Protocol;
 use super::report::{median_of, round};
-use super::world::{World, basic};
+use super::world::{World, basic, basic_as};
 
 /// A token drawn at random for each request, from few and from all.
 #[derive(Debug, Serialize)]
@@ -63,9 +63,12 @@ pub(crate) fn measure(world: &mut World, rounds: usize, length: Duration) -> Res
     })
 }
 
+/// As many different lines in both cases, so that the tool has the same to do: the name before a token may be any.
 fn list(world: &World, name: &str, count: usize) -> Result<PathBuf> {
     let file = world.folder.path().join(name);
-    let lines: Vec<String> = world.tokens.iter().take(count).map(|token| basic(token)).collect();
+    let tokens = world.tokens.iter().take(count).cycle().take(world.tokens.len());
+    let lines: Vec<String> =
+        tokens.enumerate().map(|(number, token)| basic_as(&format!("{number:06}"), token)).collect();
     std::fs::write(&file, lines.join("\n"))?;
     Ok(file)
 }

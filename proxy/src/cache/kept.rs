@@ -1,6 +1,6 @@
-//! Every fact the edge keeps, one cache per kind, within one bound.
+//! Every fact the edge keeps, one cache per kind.
 
-use super::access::{Accesses, accesses};
+use super::access::{Accesses, Sharing, accesses};
 use super::collections::{Collections, Directories, collections, directories};
 use super::packages::{Packages, packages};
 use super::tenants::{Tenants, tenants};
@@ -9,21 +9,23 @@ use super::tenants::{Tenants, tenants};
 pub(crate) struct Kept {
     pub(crate) tenants: Tenants,
     pub(crate) accesses: Accesses,
+    pub(crate) sharing: Sharing,
     pub(crate) collections: Collections,
     pub(crate) directories: Directories,
     pub(crate) packages: Packages,
 }
 
 impl Kept {
-    /// Room for `bytes` of facts.
-    pub(crate) fn new(bytes: u64) -> Self {
-        let share = bytes / 16;
+    /// Room for so many bytes of accesses and packages, and of hosts, collections and directories together.
+    pub(crate) fn new(small: u64, of_accesses: u64, of_packages: u64) -> Self {
+        let small = small / 3;
         Self {
-            tenants: tenants(share),
-            accesses: accesses(share * 4),
-            collections: collections(share),
-            directories: directories(share),
-            packages: packages(share * 9),
+            tenants: tenants(small),
+            accesses: accesses(of_accesses),
+            sharing: Sharing::default(),
+            collections: collections(small),
+            directories: directories(small),
+            packages: packages(of_packages),
         }
     }
 

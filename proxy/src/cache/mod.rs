@@ -7,7 +7,9 @@ pub(crate) mod access;
 pub(crate) mod collections;
 pub(crate) mod dists;
 pub(crate) mod kept;
+pub(crate) mod memory;
 pub(crate) mod packages;
+pub(crate) mod room;
 pub(crate) mod stamps;
 pub(crate) mod tenants;
 pub(crate) mod views;
@@ -18,7 +20,10 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use cargoman_edge_protocol::Revision;
+use quick_cache::UnitWeighter;
+use quick_cache::sync::Cache;
 
+use self::room::{ByWeight, Weighed};
 use self::stamps::{Place, Stamp, Stamps};
 
 /// A fact at a revision.
@@ -75,13 +80,14 @@ pub(crate) struct Lost;
 
 /// How many absent things of one kind are remembered. They have room of their own: whoever asks for made-up names pushes out no
 /// fact.
-const MOST_ABSENT: u64 = 20_000;
+const MOST_ABSENT: usize = 20_000;
 
 /// Facts of one kind, bounded in bytes, and what is known to be absent, bounded in number.
 pub(crate) struct Facts<K, V> {
     // A keyed hash, as what is hashed comes from strangers; a quick one, as every request hashes a handful.
-    cache: moka::sync::Cache<K, Known<V>, RandomState>,
-    absent: moka::sync::Cache<K, Standing, RandomState>,
+    cache: Cache<K, Weighed<Known<V>>, ByWeight, RandomState>,
+    absent: Cache<K, Standing, UnitWeighter, RandomState>,
+    weigh: fn(&V) -> usize,
 }
 
 /// What a cache says of a key.
@@ -104,18 +110,15 @@ impl<V> Belief<V> {
 
 impl<K, V> Facts<K, V>
 where
-    K: Hash + Eq + Send + Sync + 'static,
+    K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    /// Room for `bytes`; `weigh` says how many one fact takes.
+    /// Room for `bytes`; `weigh` says how many one fact takes, its key left out.
     pub(crate) fn new(bytes: u64, weigh: fn(&V) -> usize) -> Self {
-        let weigher = move |_: &K, known: &Known<V>| u32::try_from(weigh(&known.value)).unwrap_or(u32::MAX);
         Self {
-            cache: moka::sync::Cache::builder()
-                .max_capacity(bytes)
-                .weigher(weigher)
-                .build_with_hasher(RandomState::new()),
-            absent: moka::sync::Cache::builder().max_capacity(MOST_ABSENT).build_with_hasher(RandomState::new()),
+            cache: room::cache(bytes),
+            absent: Cache::with(MOST_ABSENT, MOST_ABSENT as u64, UnitWeighter, RandomState::new(), Default::default()),
+            weigh,
         }
     }
 
@@ -125,7 +128,7 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.cache.get(key)
+        self.cache.get(key).map(|weighed| weighed.value)
     }
 
     /// What can be said of a key. Without `stamps` nothing is sure.
@@ -134,8 +137,7 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let known = self.cache.get(key);
-        match (known, stamps) {
+        match (self.get(key), stamps) {
             (Some(known), Some(stamps)) if known.standing.holds(stamps) => Belief::Sure(Some(known)),
             (None, Some(stamps)) if self.absent.get(key).is_some_and(|standing| standing.holds(stamps)) => {
                 Belief::Sure(None)
@@ -145,24 +147,35 @@ where
     }
 
     pub(crate) fn put(&self, key: K, known: Known<V>) {
-        self.cache.insert(key, known);
+        let bytes = (self.weigh)(&known.value);
+        self.cache.insert(key, Weighed::new::<K>(known, bytes));
     }
 
     /// There is no such thing.
     pub(crate) fn put_absent(&self, key: K, standing: Standing) {
-        self.cache.invalidate(&key);
+        self.cache.remove(&key);
         self.absent.insert(key, standing);
     }
 
     /// Every fact that can still be used.
-    pub(crate) fn held<'a>(&'a self, stamps: &'a Stamps) -> impl Iterator<Item = (Arc<K>, Known<V>)> + 'a {
-        self.cache.iter().filter(|(_, known)| known.standing.holds(stamps))
+    pub(crate) fn held<'a>(&'a self, stamps: &'a Stamps) -> impl Iterator<Item = (K, Known<V>)> + 'a {
+        self.cache.iter().map(|(key, weighed)| (key, weighed.value)).filter(|(_, known)| known.standing.holds(stamps))
     }
 
     /// Frees the room of everything at once.
     pub(crate) fn clear(&self) {
-        self.cache.invalidate_all();
-        self.absent.invalidate_all();
+        self.cache.clear();
+        self.absent.clear();
+    }
+
+    /// Bytes that are taken.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.cache.weight()
+    }
+
+    /// Gives it room for so many bytes from now on.
+    pub(crate) fn resize(&self, bytes: u64) {
+        self.cache.set_capacity(bytes);
     }
 }
 

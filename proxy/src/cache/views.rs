@@ -6,15 +6,23 @@ use std::sync::{Arc, Weak};
 use ahash::RandomState;
 use cargoman_composer::name::PackageName;
 use cargoman_credential::Digest;
-use cargoman_edge_protocol::{Package, Revision, Source, Tenant, TenantId};
+use cargoman_edge_protocol::{Revision, Source, Tenant, TenantId};
+use quick_cache::sync::Cache;
 
 use super::collections::Held;
+use super::packages::KeptPackage;
+use super::room::{self, ByWeight, Weighed};
 use super::{Known, Lost};
 use crate::observe::counters::Counters;
+use crate::request::reply::encoding::Coding;
+use crate::request::reply::ready::DocumentId;
 use crate::request::route::File;
 
 /// A document that is held ready.
 pub(crate) type View = crate::request::reply::ready::Ready;
+
+/// The same in a coding that few ask for.
+pub(crate) type Recoded = crate::request::reply::ready::Whole;
 
 /// What a document depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -34,7 +42,7 @@ impl ViewKey {
     /// The key of the document that shows `visible` versions of `package`, and whether with `source`.
     pub(crate) fn new(
         tenant: &Tenant,
-        package: &Known<Package>,
+        package: &Known<KeptPackage>,
         file: File,
         (visible, source): (&[u32], bool),
     ) -> Self {
@@ -65,7 +73,7 @@ pub(crate) struct ShownKey {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Basis<'a> {
     pub(crate) tenant: &'a Tenant,
-    pub(crate) package: &'a Known<Package>,
+    pub(crate) package: &'a Known<KeptPackage>,
     pub(crate) held: &'a Held,
 }
 
@@ -97,6 +105,10 @@ impl Shown {
         }
     }
 
+    fn bytes(&self) -> usize {
+        self.canonical_url.len() + self.collections.len() * size_of::<Edition>()
+    }
+
     /// Whether it would be chosen again.
     fn stands_on(&self, basis: Basis<'_>) -> bool {
         self.package == edition(basis.package)
@@ -109,52 +121,63 @@ impl Shown {
 
 /// Rendered documents, bounded in bytes.
 pub(crate) struct Views {
-    cache: moka::future::Cache<ViewKey, Arc<View>>,
+    cache: Cache<ViewKey, Weighed<Arc<View>>, ByWeight, RandomState>,
     /// So that which versions somebody sees is not worked out at each request.
-    shown: moka::sync::Cache<ShownKey, Arc<Shown>, RandomState>,
+    shown: Cache<ShownKey, Weighed<Arc<Shown>>, ByWeight, RandomState>,
+    /// By document and coding.
+    recoded: Cache<(DocumentId, Coding), Weighed<Arc<Recoded>>, ByWeight, RandomState>,
     counters: Arc<Counters>,
 }
 
-/// Of the room for documents, the part that says who is shown which.
-const SHARE_OF_SHOWN: u64 = 8;
+/// What the three take, or may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rooms {
+    pub(crate) documents: u64,
+    pub(crate) shown: u64,
+    pub(crate) recoded: u64,
+}
 
 impl Views {
-    /// Room for `bytes`.
-    pub(crate) fn new(bytes: u64, counters: Arc<Counters>) -> Self {
-        let weigher = |key: &ViewKey, view: &Arc<View>| {
-            let bytes = 512 + key.canonical_url.len() + view.size();
-            u32::try_from(bytes).unwrap_or(u32::MAX)
-        };
-        let weigh_shown = |key: &ShownKey, shown: &Arc<Shown>| {
-            let bytes = 384 + key.name.as_str().len() + shown.canonical_url.len() + 16 * shown.collections.len();
-            u32::try_from(bytes).unwrap_or(u32::MAX)
-        };
-        let of_shown = bytes / SHARE_OF_SHOWN;
+    /// Room for so many bytes.
+    pub(crate) fn new(rooms: Rooms, counters: Arc<Counters>) -> Self {
         Self {
-            cache: moka::future::Cache::builder().max_capacity(bytes - of_shown).weigher(weigher).build(),
-            shown: moka::sync::Cache::builder()
-                .max_capacity(of_shown)
-                .weigher(weigh_shown)
-                .build_with_hasher(RandomState::new()),
+            cache: room::cache(rooms.documents),
+            shown: room::cache(rooms.shown),
+            recoded: room::cache(rooms.recoded),
             counters,
         }
     }
 
+    /// Room for so many bytes from now on.
+    pub(crate) fn resize(&self, rooms: Rooms) {
+        self.cache.set_capacity(rooms.documents);
+        self.shown.set_capacity(rooms.shown);
+        self.recoded.set_capacity(rooms.recoded);
+    }
+
+    /// What they take.
+    pub(crate) fn taken(&self) -> Rooms {
+        Rooms { documents: self.cache.weight(), shown: self.shown.weight(), recoded: self.recoded.weight() }
+    }
+
     /// The document that somebody with the same rights was shown, if it would be chosen again.
     pub(crate) fn shown(&self, key: &ShownKey, basis: Basis<'_>) -> Option<Arc<View>> {
-        let shown = self.shown.get(key)?;
+        let shown = self.shown.get(key)?.value;
         shown.stands_on(basis).then(|| shown.view.upgrade())?
     }
 
     /// Notes which document it was.
     pub(crate) fn note(&self, key: ShownKey, basis: Basis<'_>, view: &Arc<View>) {
-        self.shown.insert(key, Arc::new(Shown::new(basis, view)));
+        let shown = Shown::new(basis, view);
+        let bytes = size_of::<Shown>() + key.name.as_str().len() + shown.bytes();
+        self.shown.insert(key, Weighed::new::<ShownKey>(Arc::new(shown), bytes));
     }
 
     /// Frees the room of everything.
     pub(crate) fn clear(&self) {
-        self.cache.invalidate_all();
-        self.shown.invalidate_all();
+        self.cache.clear();
+        self.shown.clear();
+        self.recoded.clear();
     }
 
     /// The document, rendered by `render` away from the threads that serve if nobody has rendered it yet.
@@ -163,19 +186,38 @@ impl Views {
         key: ViewKey,
         render: impl FnOnce() -> Result<View, Lost> + Send + 'static,
     ) -> Result<Arc<View>, Lost> {
-        if let Some(view) = self.cache.get(&key).await {
-            return Ok(view);
-        }
         let rendering = async {
             self.counters.count_rendered_view();
-            let rendered = tokio::task::spawn_blocking(render).await.map_err(|error| {
-                tracing::error!(target: "cargoman::edge", %error, "rendering a document failed");
-                Lost
-            })?;
-            rendered.map(Arc::new)
+            let view = aside("rendering", render).await?;
+            let bytes = key.canonical_url.len() + key.name.as_str().len() + view.bytes();
+            Ok(Weighed::new::<ViewKey>(Arc::new(view), bytes))
         };
-        self.cache.try_get_with(key, rendering).await.map_err(|lost| *lost)
+        Ok(self.cache.get_or_insert_async(&key, rendering).await?.value)
     }
+
+    /// A document in a coding that it is not held in, made once for all who ask.
+    pub(crate) async fn recoded(&self, view: &Arc<View>, coding: Coding) -> Result<Arc<Recoded>, Lost> {
+        let key = (view.id, coding);
+        let source = Arc::clone(view);
+        let recoding = async {
+            let recoded = aside("recoding", move || source.recode(coding)).await?;
+            let bytes = recoded.bytes();
+            Ok(Weighed::new::<(DocumentId, Coding)>(Arc::new(recoded), bytes))
+        };
+        Ok(self.recoded.get_or_insert_async(&key, recoding).await?.value)
+    }
+}
+
+/// Work that takes longer than a request may keep a thread that serves.
+async fn aside<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> Result<T, Lost> + Send + 'static,
+) -> Result<T, Lost> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| {
+        tracing::error!(target: "cargoman::edge", %error, what, "work on a document failed");
+        Err(Lost)
+    })
 }
 
 #[cfg(test)]
@@ -183,6 +225,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use bytes::Bytes;
+    use cargoman_edge_protocol::Package;
     use cargoman_licence::{Collection, CollectionId};
     use uuid::Uuid;
 
@@ -202,10 +245,10 @@ mod tests {
         }
     }
 
-    fn package(revision: i64) -> Known<Package> {
+    fn package(revision: i64) -> Known<KeptPackage> {
         let name = PackageName::parse("acme/pay").unwrap();
         let package = Package { name, abandoned: None, source_url: None, source: None, versions: Vec::new() };
-        Known::sample(revision, package)
+        Known::sample(revision, package.try_into().unwrap())
     }
 
     fn key(id: u128, revision: i64, file: File, url: &str, shown: (&[u32], bool)) -> ViewKey {
@@ -213,7 +256,11 @@ mod tests {
     }
 
     fn document() -> View {
-        View::new(http::HeaderValue::from_static("d"), Bytes::from_static(b"x"), None).unwrap()
+        View::new(http::HeaderValue::from_static("d"), Bytes::from_static(b"x"))
+    }
+
+    fn views() -> Views {
+        Views::new(Rooms { documents: 1 << 20, shown: 1 << 20, recoded: 1 << 20 }, Arc::default())
     }
 
     fn held(revisions: &[i64]) -> Held {
@@ -229,7 +276,7 @@ mod tests {
     /// E-C1: what was shown to somebody of equal rights is shown again while all it was chosen by is the same.
     #[test]
     fn shown_again() {
-        let views = Views::new(1 << 20, Arc::default());
+        let views = views();
         let view = Arc::new(document());
         let (ours, known, collections) = (tenant(1, "u"), package(1), held(&[5, 6]));
         let basis = Basis { tenant: &ours, package: &known, held: &collections };
@@ -277,7 +324,7 @@ mod tests {
     #[tokio::test]
     async fn rendered_once_for_all_who_wait() {
         static RENDERED: AtomicUsize = AtomicUsize::new(0);
-        let views = Views::new(1 << 20, Arc::default());
+        let views = views();
         let render = || {
             RENDERED.fetch_add(1, Ordering::SeqCst);
             Ok(document())

@@ -3,7 +3,6 @@
 //! Times: a head must be whole `limits.head_seconds` after its first byte, a new connection must begin with one in the same time, and
 //! between requests it may be idle for `limits.keep_alive_seconds`. Nothing a client sends makes any of them longer.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,14 +18,14 @@ use pingora::time::timeout;
 use tokio::io::AsyncReadExt;
 
 use super::head::{self, Head};
-use super::{Client, client, wire};
+use super::origin::Origin;
+use super::{Client, wire};
 use crate::config::{EdgeConfig, Limits};
 use crate::edge::EdgeProxy;
 use crate::request::admit::Fault;
 use crate::request::refuse::Refusal;
 use crate::request::visit::Visit;
 use crate::request::{Answer, Asking, Parts, answer};
-use crate::tls::{self, Asked};
 
 /// Most heads need no more; a longer one makes it grow.
 pub(crate) const USUAL_HEAD: usize = 4 << 10;
@@ -43,10 +42,7 @@ struct Connection {
     stream: Stream,
     read: BytesMut,
     out: BytesMut,
-    peer: Option<SocketAddr>,
-    listener: Option<SocketAddr>,
-    tls: bool,
-    asked: Option<Asked>,
+    origin: Origin,
 }
 
 /// What came next.
@@ -59,7 +55,7 @@ enum Next {
 }
 
 /// A request without a body.
-struct Question<'a>(&'a RequestHeader);
+pub(super) struct Question<'a>(pub(super) &'a RequestHeader);
 
 impl Asking for Question<'_> {
     fn head(&self) -> &RequestHeader {
@@ -105,8 +101,8 @@ impl Http1 {
     async fn answer(&self, connection: &mut Connection, head: Head, stopping: &ShutdownWatch) -> bool {
         let mut visit = Visit::new(Instant::now(), (self.parts.now)(), *stopping.borrow());
         visit.client = self.client(connection, &head.request);
-        visit.listener = connection.listener;
-        visit.asked_for.clone_from(&connection.asked);
+        visit.listener = connection.origin.listener;
+        visit.asked_for.clone_from(&connection.origin.asked);
         let mut reply = match answer(&self.parts, &mut visit, &mut Question(&head.request)).await {
             Answer::Reply(reply) => reply,
             // Its paths are no questions of Composer's: `head.rs` knows them apart.
@@ -152,23 +148,13 @@ impl Http1 {
     }
 
     fn client(&self, connection: &Connection, request: &RequestHeader) -> Option<Client> {
-        client(connection.peer.as_ref(), connection.tls, &request.headers, &self.trusted_proxies)
+        connection.origin.client(&request.headers, &self.trusted_proxies)
     }
 }
 
 impl Connection {
     fn new(stream: Stream) -> Self {
-        let digest = stream.get_socket_digest();
-        let address = |address: Option<&pingora::protocols::l4::socket::SocketAddr>| address?.as_inet().copied();
-        Self {
-            peer: digest.as_deref().and_then(|digest| address(digest.peer_addr())),
-            listener: digest.as_deref().and_then(|digest| address(digest.local_addr())),
-            tls: stream.get_ssl_digest().is_some(),
-            asked: tls::asked(stream.get_proxy_digest().as_deref()).cloned(),
-            stream,
-            read: BytesMut::new(),
-            out: BytesMut::new(),
-        }
+        Self { origin: Origin::of(&stream), stream, read: BytesMut::new(), out: BytesMut::new() }
     }
 
     /// Waits for the next head: for its first byte as long as `patience`, from then on for `limit`.

@@ -1,12 +1,16 @@
 //! Connections, from their first byte to their last: how many there may be, whose they are, and which requests come over them.
 //!
-//! Handshakes of TLS come first and count as connections. HTTP/2 is Pingora's from end to end. Of HTTP/1 the heads are read here (`head.rs`, `http1.rs`): what is malformed ends here, what
-//! Composer asks is answered here with one read and one write, and all else goes to Pingora, one request at a time.
+//! Handshakes of TLS come first and count as connections. Heads of HTTP/1 are read here (`head.rs`, `http1.rs`), streams of HTTP/2
+//! accepted here (`http2/`): what is malformed ends here, what Composer asks is answered here with one read and one write, and all
+//! else goes to Pingora, one request at a time.
 
+mod carried;
 mod client;
 mod head;
 mod http1;
+mod http2;
 mod open;
+mod origin;
 mod sendfile;
 mod wire;
 
@@ -20,6 +24,7 @@ use pingora::server::ShutdownWatch;
 
 pub(crate) use self::client::{Client, client};
 pub(crate) use self::http1::{Http1, USUAL_HEAD};
+pub(crate) use self::http2::Http2;
 pub(crate) use self::open::{Open, network};
 pub(crate) use self::wire::Head;
 use crate::edge::EdgeProxy;
@@ -29,21 +34,19 @@ use crate::tls::Tls;
 pub(crate) struct Connections {
     proxy: Arc<HttpProxy<EdgeProxy>>,
     http1: Http1,
+    http2: Arc<Http2>,
     open: Arc<Open>,
     tls: Option<Tls>,
-    /// Pingora looks whether a connection without TLS is HTTP/2.
-    plain_http2: bool,
 }
 
 impl Connections {
     pub(crate) fn new(
         proxy: HttpProxy<EdgeProxy>,
-        http1: Http1,
+        (http1, http2): (Http1, Http2),
         open: Arc<Open>,
         tls: Option<Tls>,
-        plain_http2: bool,
     ) -> Self {
-        Self { proxy: Arc::new(proxy), http1, open, tls, plain_http2 }
+        Self { proxy: Arc::new(proxy), http1, http2: Arc::new(http2), open, tls }
     }
 }
 
@@ -59,10 +62,10 @@ impl ServerApp for Connections {
             Some((tls, _)) => tls.accept(stream).await?,
             None => stream,
         };
-        if self.plain_http2 || matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            return self.proxy.process_new(stream, shutdown).await;
+        match stream.selected_alpn_proto() {
+            Some(ALPN::H2) => self.http2.serve(stream, &self.proxy, shutdown).await,
+            _ => self.http1.serve(stream, &self.proxy, shutdown).await,
         }
-        self.http1.serve(stream, &self.proxy, shutdown).await;
         None
     }
 

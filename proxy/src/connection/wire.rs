@@ -6,10 +6,9 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use chrono::{DateTime, Utc};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
 use pingora::time::timeout;
 use tokio::io::AsyncWriteExt;
@@ -22,19 +21,35 @@ use crate::request::write::{CHUNK, Chunks, SLOWEST};
 /// A head that is made once, in both of its forms.
 #[derive(Debug)]
 pub(crate) struct Head {
-    pub(crate) fields: ResponseHeader,
+    pub(crate) status: StatusCode,
+    pub(crate) fields: Box<[(HeaderName, HeaderValue)]>,
     /// Status line and fields, without the empty line.
-    wire: Bytes,
+    wire: Box<[u8]>,
 }
 
 impl Head {
-    pub(crate) fn new(fields: ResponseHeader) -> Self {
+    /// Of these fields, which must be all but those that each answer has of its own: `Date` and `Connection`.
+    pub(crate) fn new(status: StatusCode, fields: Vec<(HeaderName, HeaderValue)>) -> Self {
         let mut wire = BytesMut::with_capacity(512);
-        status_line(&mut wire, fields.status);
-        fields.headers.iter().for_each(|(name, value)| field(&mut wire, name, value));
-        Self { fields, wire: wire.freeze() }
+        status_line(&mut wire, status);
+        fields.iter().for_each(|(name, value)| field(&mut wire, name, value));
+        Self { status, fields: fields.into(), wire: Box::from(&*wire) }
+    }
+
+    /// The field of that name.
+    #[cfg(test)]
+    pub(crate) fn field(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        self.fields.iter().find(|(there, _)| there == name).map(|(_, value)| value)
+    }
+
+    /// What it takes in memory. Values that are the same for all take none.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(&*self.fields) + self.wire.len() + OF_VALUES
     }
 }
+
+/// What values of a head's own take.
+const OF_VALUES: usize = 64;
 
 /// Bodies up to this size are copied behind their heads; larger ones are worth a second piece of memory in the same write.
 const COPIED: usize = 8 << 10;
@@ -79,11 +94,7 @@ fn head(out: &mut BytesMut, reply: &Reply, now: DateTime<Utc>) {
         Some(head) => {
             status_line(out, reply.status);
             let replaced = |name: &HeaderName| reply.headers.iter().any(|(there, _)| there == name);
-            head.fields
-                .headers
-                .iter()
-                .filter(|(name, _)| !replaced(name))
-                .for_each(|(name, value)| field(out, name, value));
+            head.fields.iter().filter(|(name, _)| !replaced(name)).for_each(|(name, value)| field(out, name, value));
         }
         None => status_line(out, reply.status),
     }

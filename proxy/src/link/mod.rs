@@ -65,10 +65,9 @@ impl Link {
         folder: StateFolder,
         control_plane: Arc<ControlPlane>,
         connector: Connector,
-        views: Arc<Views>,
+        (facts, views): (Arc<Kept>, Arc<Views>),
         now: fn() -> chrono::DateTime<chrono::Utc>,
     ) -> Result<(Self, Reading), OpenStateError> {
-        let facts = Arc::new(Kept::new(config.cache.metadata_bytes / 2));
         let stamps = Arc::new(Stamps::new());
         let lease = Arc::new(Lease::new(config.longest_grace, boot_time));
         let clocks = Clocks { boot: boot_id(), home: folder.home(), since_boot: boot_time(), wall: now() };

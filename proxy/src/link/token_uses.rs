@@ -1,5 +1,6 @@
-//! When tokens were last shown, and from where: noted in memory at every request, in the spool every ten seconds. What was not
-//! handed over when the process is killed is lost, which is no harm: a download says it too.
+//! When tokens were last shown, and from where: noted in memory, within five minutes ([`crate::cache::access::Holding::is_news`]), and
+//! in the spool every ten seconds. What was not handed over when the process is killed is lost, which is no harm: a download says it
+//! too.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -53,7 +53,7 @@ impl Meter<'_> {
             id: Uuid::now_v7(),
             tenant: bearer.tenant.id,
             customer: bearer.access.customer.id.clone(),
-            token: bearer.access.token.id.clone(),
+            token: bearer.token_id.to_owned(),
             package: package.clone(),
             version: version.to_owned(),
             reference: reference.to_owned(),
@@ -69,7 +69,7 @@ impl Meter<'_> {
         self.due(UsageEvent::Installed(Installed {
             id: Uuid::now_v7(),
             tenant: bearer.tenant.id,
-            token: bearer.access.token.id.clone(),
+            token: bearer.token_id.to_owned(),
             installs,
             at: bearer.now,
             address: self.address,

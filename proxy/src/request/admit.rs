@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use pingora::http::RequestHeader;
 
 use super::host::HostName;
+use super::reply::encoding::{self, Coding};
 use super::target::Target;
 
 /// Most header fields of a request.
@@ -38,7 +39,7 @@ pub(crate) struct Conditions {
     pub(crate) if_modified_since: Option<HeaderValue>,
     pub(crate) if_range: Option<HeaderValue>,
     pub(crate) range: Option<HeaderValue>,
-    pub(crate) gzip: bool,
+    pub(crate) coding: Coding,
 }
 
 /// Why a request is not read any further.
@@ -151,7 +152,7 @@ fn conditions(headers: &HeaderMap) -> Conditions {
         if_modified_since: single(header::IF_MODIFIED_SINCE),
         if_range: single(header::IF_RANGE),
         range: single(header::RANGE),
-        gzip: super::reply::encoding::accepts_gzip(headers),
+        coding: encoding::coding(headers),
     }
 }
 

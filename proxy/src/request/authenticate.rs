@@ -6,11 +6,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cargoman_credential::{Digest, Kind, Secret};
-use cargoman_edge_protocol::Access;
 use chrono::{DateTime, Utc};
 use http::HeaderValue;
 
 use super::refuse::{Over, Refusal};
+use crate::cache::access::Holding;
 
 /// What stands in `Authorization`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,9 +53,9 @@ fn secret_text(field: &str) -> Option<String> {
 }
 
 /// The access behind a token, as long as the token is good.
-pub(crate) fn access(access: Option<&Access>, now: DateTime<Utc>) -> Result<&Access, Refusal> {
+pub(crate) fn access(access: Option<&Holding>, now: DateTime<Utc>) -> Result<&Holding, Refusal> {
     let access = access.ok_or(Refusal::Unauthorized)?;
-    let over = |how, at: DateTime<Utc>| Err(Refusal::TokenOver { last_four: access.token.last_four.clone(), how, at });
+    let over = |how, at: DateTime<Utc>| Err(Refusal::TokenOver { last_four: access.last_four().to_owned(), how, at });
     match (access.token.revoked_at, access.token.expires_at) {
         (Some(at), _) if at <= now => over(Over::Revoked, at),
         (_, Some(at)) if at <= now => over(Over::Expired, at),

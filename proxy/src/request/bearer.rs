@@ -19,6 +19,8 @@ pub(crate) struct Bearer<'a> {
     pub(crate) tenant: &'a Tenant,
     pub(crate) access: &'a Access,
     pub(crate) held: &'a Held,
+    /// Which of his tokens it is.
+    pub(crate) token_id: &'a str,
     /// Equal for bearers of equal rights, as long as what is held is the same.
     pub(crate) rights: Option<Digest>,
     pub(crate) now: DateTime<Utc>,
@@ -140,10 +142,4 @@ pub(crate) fn facts_at<'a>(version: &'a Version, reference: &'a str, published_a
         yanked: version.yanked,
         taken_down: version.taken_down.as_deref(),
     }
-}
-
-/// The version as its author writes it.
-pub(crate) fn pretty(version: &Version) -> &str {
-    let written = version.metadata.get("version").and_then(serde_json::Value::as_str);
-    written.unwrap_or_else(|| version.version.normalized())
 }

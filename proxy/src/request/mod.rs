@@ -148,13 +148,16 @@ async fn steps(parts: &Parts, visit: &mut Visit, asked: &mut impl Asking) -> Res
     // Facts may have been waited for, and a token may have come to its end meanwhile.
     let now = if found.waited { (parts.now)() } else { began };
     let holding = found.access.as_ref().map(|known| &*known.value);
-    let access = authenticate::access(holding.map(|holding| &**holding), now)?;
+    let holding = authenticate::access(holding, now)?;
+    let access: &Access = holding;
     visit.holding = found.access.as_ref().map(|known| Arc::clone(&known.value));
     let address = visit.client.map(|client| client.address);
-    parts.uses.note(tenant.id, &access.token.id, now, address);
+    if holding.is_news(now, address) {
+        parts.uses.note(tenant.id, holding.token_id(), now, address);
+    }
     // 5 and 6 Whether he may, and what he gets.
-    let rights = holding.and_then(|holding| holding.rights(now));
-    let bearer = Bearer { tenant, access, held: &found.held, rights, now };
+    let (token_id, rights) = (holding.token_id(), holding.rights(now));
+    let bearer = Bearer { tenant, access, held: &found.held, token_id, rights, now };
     authorize::enter(&bearer)?;
     let body = match route {
         Route::Installs => asked.body(reply::installs::MOST_BYTES).await?,

@@ -154,7 +154,7 @@ impl Visit {
             client: self.client.map(|client| client.address),
             tenant: self.tenant(),
             customer: self.holding.as_ref().map(|holding| holding.customer.id.as_str()),
-            token: self.holding.as_ref().map(|holding| holding.token.id.as_str()),
+            token: self.holding.as_ref().map(|holding| holding.token_id()),
             user_agent: agent,
             status: status.map_or(0, |status| status.as_u16()),
             bytes,

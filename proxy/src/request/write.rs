@@ -1,7 +1,7 @@
 //! Between a reply and Pingora's session. Where HTTP/1 and HTTP/2 differ, they differ here and nowhere else.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, OrErr};
+use rustix::io::{ReadWriteFlags, preadv2};
 
 use super::refuse::Refusal;
 use super::reply::{Body, Reply};
@@ -21,7 +22,7 @@ use crate::link::usage::Due;
 pub(crate) const SLOWEST: usize = 1_024;
 
 /// Bytes of a file that are read and sent at a time.
-pub(crate) const CHUNK: u64 = 256 << 10;
+pub(crate) const CHUNK: u64 = 64 << 10;
 
 /// A body that nobody reads is drained up to this size, so that the connection can go on; a larger one ends it.
 const MOST_DRAINED: u64 = 64 << 10;
@@ -37,11 +38,9 @@ pub(crate) async fn write(session: &mut Session, reply: Reply) -> pingora::Resul
     }
     let length = reply.length();
     let has_length = reply.head.is_some();
-    let mut header = match reply.head {
-        Some(head) => head.fields.clone(),
-        None => ResponseHeader::build_no_case(reply.status, Some(reply.headers.len() + 3))?,
-    };
-    for (name, value) in reply.headers {
+    let ready = reply.head.as_ref().map_or(&[][..], |head| &head.fields);
+    let mut header = ResponseHeader::build_no_case(reply.status, Some(ready.len() + reply.headers.len() + 3))?;
+    for (name, value) in ready.iter().cloned().chain(reply.headers) {
         header.insert_header(name, value)?;
     }
     if let Some(length) = length.filter(|_| !has_length) {
@@ -109,12 +108,25 @@ impl Chunks {
         if let Some(due) = self.due.take_if(|_| is_last) {
             due.count().await;
         }
-        let (file, from) = (Arc::clone(&self.file), self.at);
-        let read = tokio::task::spawn_blocking(move || read_chunk(&file, from, size));
-        let chunk = read.await.map_err(io::Error::other).and_then(|chunk| chunk)?;
+        let chunk = match read_from_memory(&self.file, self.at, size) {
+            Some(chunk) => chunk,
+            None => {
+                let (file, from) = (Arc::clone(&self.file), self.at);
+                let read = tokio::task::spawn_blocking(move || read_chunk(&file, from, size));
+                read.await.map_err(io::Error::other).and_then(|chunk| chunk)?
+            }
+        };
         self.at += chunk.len() as u64;
         Ok(Some(chunk))
     }
+}
+
+/// What the system has in memory of a piece, if anything: reading it keeps nobody waiting, so no other thread is asked for it.
+fn read_from_memory(file: &File, at: u64, size: usize) -> Option<Bytes> {
+    let mut buffer = BytesMut::zeroed(size);
+    let read = preadv2(file, &mut [IoSliceMut::new(&mut buffer)], at, ReadWriteFlags::NOWAIT).ok()?;
+    buffer.truncate(read);
+    (read > 0).then(|| buffer.freeze())
 }
 
 fn read_chunk(file: &File, at: u64, size: usize) -> io::Result<Bytes> {

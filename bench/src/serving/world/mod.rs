@@ -187,7 +187,12 @@ impl World {
 
 /// `Basic …`
 pub(crate) fn basic(token: &str) -> String {
-    format!("Basic {}", STANDARD.encode(format!("token:{token}")))
+    basic_as("token", token)
+}
+
+/// The same with another name.
+pub(crate) fn basic_as(name: &str, token: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{name}:{token}")))
 }
 
 /// Both servers show the same one: ECDSA P-256.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use cargoman_composer::name::PackageName;
-use cargoman_edge_protocol::{Answer, AsOf, Collection, Directory, Entry, Host, Key, KnownKey, Package, TenantId};
+use cargoman_edge_protocol::{Answer, AsOf, Collection, Directory, Entry, Host, Key, KnownKey, TenantId};
 use cargoman_licence::CollectionId;
 
 use super::round::Asked;
 use super::{Found, Reading};
 use crate::cache::access::Holding;
+use crate::cache::packages::KeptPackage;
 use crate::cache::stamps::{Asking, Ground, Stamp};
 use crate::cache::{Belief, Facts, Known, Standing};
 use crate::link::control_plane::CallError;
@@ -18,7 +19,7 @@ use crate::link::control_plane::CallError;
 pub(super) struct Believed {
     collections: Vec<Belief<Collection>>,
     directory: Option<Belief<Directory>>,
-    packages: Vec<Belief<Package>>,
+    packages: Vec<Belief<KeptPackage>>,
 }
 
 /// The answers to one question, taken one by one in the order of the keys.
@@ -79,7 +80,7 @@ impl Believed {
         for (name, believed) in asked.packages.iter().zip(self.packages) {
             let key = (tenant, name.clone());
             let package = answers.settle(&reading.facts.packages, key, believed, |entry| match entry {
-                Entry::Package(package) if package.name == *name => Some(package),
+                Entry::Package(package) if package.name == *name => KeptPackage::try_from(package).ok(),
                 _ => None,
             })?;
             found.packages.extend(package.map(|known| (name.clone(), known)));
@@ -172,8 +173,8 @@ impl Grounded<Holding> for (TenantId, cargoman_credential::Digest) {
     }
 }
 
-impl Grounded<Package> for (TenantId, PackageName) {
-    fn grounds<'a>(&'a self, _: Option<&'a Package>) -> [Ground<'a>; 2] {
+impl Grounded<KeptPackage> for (TenantId, PackageName) {
+    fn grounds<'a>(&'a self, _: Option<&'a KeptPackage>) -> [Ground<'a>; 2] {
         [Ground::Package(self.0, &self.1), Ground::Package(self.0, &self.1)]
     }
 

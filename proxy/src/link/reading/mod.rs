@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use cargoman_composer::name::PackageName;
 use cargoman_credential::Digest;
-use cargoman_edge_protocol::{Access, AsOf, Host, KnownKey, Package, Tenant, TenantId};
+use cargoman_edge_protocol::{Access, AsOf, Host, KnownKey, Tenant, TenantId};
 use cargoman_licence::CollectionId;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -26,6 +26,7 @@ use super::saved::Saved;
 use crate::cache::access::Holding;
 use crate::cache::collections::Held;
 use crate::cache::kept::Kept;
+use crate::cache::packages::KeptPackage;
 use crate::cache::stamps::{Asking, Stamp, Stamps};
 use crate::cache::{Belief, Known};
 
@@ -41,7 +42,7 @@ pub(crate) struct Found {
     pub(crate) access: Option<Known<Holding>>,
     /// What the access's grants stand on.
     pub(crate) held: Held,
-    pub(crate) packages: Vec<(PackageName, Known<Package>)>,
+    pub(crate) packages: Vec<(PackageName, Known<KeptPackage>)>,
     /// The tenant whose access and packages these are.
     asked_of: Option<TenantId>,
     /// Whether anything was waited for.
@@ -50,12 +51,12 @@ pub(crate) struct Found {
 
 impl Found {
     /// What is known of a package.
-    pub(crate) fn package(&self, name: &PackageName) -> Option<&Known<Package>> {
+    pub(crate) fn package(&self, name: &PackageName) -> Option<&Known<KeptPackage>> {
         self.packages.iter().find(|(known, _)| known == name).map(|(_, package)| package)
     }
 
     /// All packages.
-    pub(crate) fn all(&self) -> Vec<&Package> {
+    pub(crate) fn all(&self) -> Vec<&KeptPackage> {
         self.packages.iter().map(|(_, package)| &*package.value).collect()
     }
 }
@@ -159,7 +160,7 @@ impl Reading {
         if let (Some(tenant), Some(digest), Some(known)) = (tenant, digest, &mut found.access)
             && let Some(holding) = known.value.under(tenant.policy, now)
         {
-            known.value = Arc::new(holding);
+            known.value = Arc::new(self.facts.sharing.share(holding, now));
             self.facts.accesses.put((tenant.id, digest), known.clone());
         }
         found
@@ -203,11 +204,16 @@ impl Reading {
         Ok(Answers { answers: answers.into_iter(), asking, as_of, reading: self })
     }
 
-    /// A fact was put into a cache: it goes to the disk too, if it can be used again.
-    fn kept<K: Grounded<V>, V: Serialize>(&self, key: &K, known: &Known<V>) {
-        if known.standing.holds(&self.stamps) {
-            self.saved.fact(&key.key(), known, &self.stamps);
+    /// A fact was put into a cache: it goes to the disk too, if it can be used again. Nobody waits for that: [`Saved::fact`] looks
+    /// itself whether anything happened to the fact meanwhile.
+    fn kept<K: Grounded<V>, V: Serialize + Send + Sync + 'static>(&self, key: &K, known: &Known<V>) {
+        if !known.standing.holds(&self.stamps) {
+            return;
         }
+        let (key, known) = (key.key(), known.clone());
+        let (saved, stamps) = (Arc::clone(&self.saved), Arc::clone(&self.stamps));
+        // Detached: what the process does not get to before it ends is asked for again.
+        drop(tokio::task::spawn_blocking(move || saved.fact(&key, &known, &stamps)));
     }
 }
 

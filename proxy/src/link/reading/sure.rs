@@ -48,7 +48,7 @@ impl Reading {
 #[expect(clippy::option_option, reason = "doubt about a thing, and the thing's being there")]
 fn of<K, V, Q>(reading: &Reading, facts: &Facts<K, V>, key: &Q) -> Option<Option<Known<V>>>
 where
-    K: std::borrow::Borrow<Q> + std::hash::Hash + Eq + Send + Sync + 'static,
+    K: std::borrow::Borrow<Q> + std::hash::Hash + Eq + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
     Q: std::hash::Hash + Eq + ?Sized,
 {

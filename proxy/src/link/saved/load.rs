@@ -195,7 +195,7 @@ fn put(facts: &Kept, stamps: &Stamps, key: Key, of: (Revision, Stamp), value: &R
 
 fn put_one<K, V>(facts: &Facts<K, V>, stamps: &Stamps, key: K, (revision, stamp): (Revision, Stamp), value: &RawValue)
 where
-    K: Grounded<V> + std::hash::Hash + Eq + Send + Sync + 'static,
+    K: Grounded<V> + std::hash::Hash + Eq + Clone + Send + Sync + 'static,
     V: DeserializeOwned + Send + Sync + 'static,
 {
     // One that cannot be read any more is asked for again.

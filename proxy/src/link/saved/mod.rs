@@ -222,7 +222,7 @@ impl Saved {
 
     fn copy<K, V>(&self, facts: &crate::cache::Facts<K, V>, stamps: &Stamps) -> std::io::Result<()>
     where
-        K: Grounded<V> + std::hash::Hash + Eq + Send + Sync + 'static,
+        K: Grounded<V> + std::hash::Hash + Eq + Clone + Send + Sync + 'static,
         V: Serialize + Send + Sync + 'static,
     {
         for (key, known) in facts.held(stamps) {

@@ -179,8 +179,9 @@ proptest! {
         let versions: Vec<Version> =
             versions.into_iter().filter(|version| seen.insert(version.version.normalized().to_owned())).collect();
         let package = Package { name: pay(), abandoned: None, source_url: None, source: None, versions };
+        let package = KeptPackage::try_from(package).unwrap();
         let (tenant, held) = (tenant(), held());
-        let bearer = Bearer { tenant: &tenant, access: &access, held: &held, rights: None, now: day_number(100) };
+        let bearer = Bearer { tenant: &tenant, access: &access, held: &held, token_id: "", rights: None, now: day_number(100) };
         let shown = bearer.visible(&package, None);
         prop_assert_eq!(bearer.sees(&package), !shown.is_empty());
         let mut of_files =

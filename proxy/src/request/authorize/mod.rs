@@ -7,12 +7,13 @@
 mod agreement;
 
 use cargoman_composer::name::PackageName;
-use cargoman_edge_protocol::{Dist, Message, Package, Version};
+use cargoman_edge_protocol::{Dist, Message};
 use cargoman_licence::{Lapse, LapseKind, Lapsed, Rule, View};
 
-use super::bearer::{About, Bearer, facts_at, pretty};
+use super::bearer::{About, Bearer, facts_at};
 use super::refuse::Refusal;
 use super::segment::is_named;
+use crate::cache::packages::KeptPackage;
 
 /// Whether the bearer may read anything here at all.
 pub(crate) fn enter(bearer: &Bearer<'_>) -> Result<(), Refusal> {
@@ -49,13 +50,15 @@ pub(crate) fn suspended_package(bearer: &Bearer<'_>, view: &View<'_>, package: &
 /// The archive at (`version`, `reference`), as in the path of a dist.
 pub(crate) fn dist<'p>(
     bearer: &Bearer<'_>,
-    package: &'p Package,
+    package: &'p KeptPackage,
     (version, reference): (&str, &str),
 ) -> Result<&'p Dist, Refusal> {
     if !bearer.has_grant(&package.name) {
         return Err(Refusal::NotFound);
     }
-    let version = package.versions.iter().find(|candidate| is_named(candidate, version)).ok_or(Refusal::NotFound)?;
+    let position =
+        package.versions.iter().position(|candidate| is_named(candidate, version)).ok_or(Refusal::NotFound)?;
+    let version = package.versions.get(position).ok_or(Refusal::NotFound)?;
     let (published_at, dist) = if version.reference == reference {
         (version.published_at, &version.dist)
     } else {
@@ -63,13 +66,17 @@ pub(crate) fn dist<'p>(
         (past.published_at, &past.dist)
     };
     let decision = bearer.view(&package.name).decide(facts_at(version, reference, published_at));
-    if decision.installable { Ok(dist) } else { Err(hidden(bearer, &package.name, version, &decision.rule)) }
+    if decision.installable {
+        return Ok(dist);
+    }
+    let pretty = package.words(position).map_or(version.version.normalized(), |words| &words.pretty);
+    Err(hidden(bearer, &package.name, pretty, &decision.rule))
 }
 
 /// The refusal of a dist that is there, for a customer who has something of its package.
-fn hidden(bearer: &Bearer<'_>, package: &PackageName, version: &Version, rule: &Rule) -> Refusal {
+fn hidden(bearer: &Bearer<'_>, package: &PackageName, version: &str, rule: &Rule) -> Refusal {
     let unnamed = About { package: package.as_str(), ..About::default() };
-    let about = About { version: pretty(version), ..unnamed };
+    let about = About { version, ..unnamed };
     let words = match rule {
         Rule::Lapsed { lapse } => of_lapse(bearer, lapse, about),
         Rule::GrantSuspended { lapse, .. } => of_grant(bearer, lapse, about),

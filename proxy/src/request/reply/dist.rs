@@ -3,12 +3,12 @@
 //! The bytes come from disk by digest, and were checked against it; a byte that does not match is never sent. An answer that holds
 //! the last one is a download, and counts as one.
 
-use cargoman_edge_protocol::Package;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::range::{Range, range};
 use super::{Body, Reply, conditional};
 use crate::cache::dists::{DistKey, Dists};
+use crate::cache::packages::KeptPackage;
 use crate::link::usage::Meter;
 use crate::request::admit::Admitted;
 use crate::request::authorize;
@@ -20,7 +20,7 @@ use crate::request::segment::is_named;
 pub(crate) async fn answer(
     request: &Admitted,
     bearer: &Bearer<'_>,
-    package: Option<&Package>,
+    package: Option<&KeptPackage>,
     wanted: (&str, &str),
     (dists, meter): (&Dists, Meter<'_>),
 ) -> Result<Reply, Refusal> {

@@ -1,4 +1,4 @@
-//! Which content coding an answer may take: gzip or none.
+//! Which content coding an answer may take: zstd, gzip or none.
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
@@ -9,9 +9,33 @@ const MOST_READ: usize = 1_024;
 /// Bodies below this size are not worth compressing.
 const LEAST: usize = 860;
 
-/// Whether the client takes gzip. Without a word on it, it does not.
-pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let mut any = None;
+/// How the bytes of a body are coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) enum Coding {
+    /// As they are.
+    #[default]
+    Identity,
+    /// What Composer asks for, and what documents are held in.
+    Gzip,
+    /// Smaller, for clients that offer it.
+    Zstd,
+}
+
+impl Coding {
+    /// What stands in `Content-Encoding`.
+    pub(crate) const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Identity => None,
+            Self::Gzip => Some("gzip"),
+            Self::Zstd => Some("zstd"),
+        }
+    }
+}
+
+/// The coding that a client gets: the smallest it takes. Without a word on it, none. How much it likes one better than the other
+/// is not looked at: it takes both.
+pub(crate) fn coding(headers: &HeaderMap) -> Coding {
+    let (mut gzip, mut zstd, mut any) = (None, None, None);
     for value in headers.get_all(header::ACCEPT_ENCODING) {
         let bytes = value.as_bytes();
         let Ok(text) = std::str::from_utf8(bytes.get(..MOST_READ).unwrap_or(bytes)) else { continue };
@@ -19,15 +43,21 @@ pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
             let mut parts = item.split(';');
             let coding = parts.next().unwrap_or_default().trim();
             let wanted = !parts.any(|part| is_zero(part.trim()));
-            if coding.eq_ignore_ascii_case("gzip") || coding.eq_ignore_ascii_case("x-gzip") {
-                return wanted;
-            }
-            if coding == "*" {
-                any = Some(wanted);
-            }
+            let said = match coding {
+                "*" => &mut any,
+                _ if coding.eq_ignore_ascii_case("gzip") || coding.eq_ignore_ascii_case("x-gzip") => &mut gzip,
+                _ if coding.eq_ignore_ascii_case("zstd") => &mut zstd,
+                _ => continue,
+            };
+            // The first word on it counts.
+            said.get_or_insert(wanted);
         }
     }
-    any.unwrap_or(false)
+    match (zstd, gzip.or(any)) {
+        (Some(true), _) => Coding::Zstd,
+        (_, Some(true)) => Coding::Gzip,
+        _ => Coding::Identity,
+    }
 }
 
 fn is_zero(parameter: &str) -> bool {
@@ -49,6 +79,24 @@ pub(crate) fn gzip(identity: &[u8], level: i32) -> Option<Bytes> {
     (length < identity.len()).then(|| Bytes::from(out))
 }
 
+/// What [`gzip`] made something of.
+pub(crate) fn gunzip(packed: &[u8], length: usize) -> Option<Bytes> {
+    let mut out = vec![0; length];
+    let unpacked = libdeflater::Decompressor::new().gzip_decompress(packed, &mut out).ok()?;
+    (unpacked == length).then(|| Bytes::from(out))
+}
+
+/// The zstd form, small: made once for many requests, but while one waits for it.
+pub(crate) fn zstd(identity: &[u8]) -> Option<Bytes> {
+    zstd::bulk::compress(identity, 9).ok().map(Bytes::from)
+}
+
+/// The zstd form, made for one request, where it is worth it.
+pub(crate) fn zstd_quickly(identity: &[u8]) -> Option<Bytes> {
+    let packed = zstd::bulk::compress(identity, 1).ok().filter(|_| identity.len() >= LEAST)?;
+    (packed.len() < identity.len()).then(|| Bytes::from(packed))
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -61,7 +109,8 @@ mod tests {
         let thousand = "br,".repeat(1_000) + "gzip";
         for (value, expected) in [
             ("gzip", true),
-            ("deflate, gzip, br, zstd", true),
+            ("deflate, gzip, br", true),
+            ("gzip, zstd;q=0", true),
             ("GZIP;q=0.5", true),
             ("x-gzip", true),
             ("*", true),
@@ -76,9 +125,19 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_str(value).unwrap());
-            assert_eq!(accepts_gzip(&headers), expected, "{}", value.get(..40).unwrap_or(value));
+            let expected = if expected { Coding::Gzip } else { Coding::Identity };
+            assert_eq!(coding(&headers), expected, "{}", value.get(..40).unwrap_or(value));
         }
-        assert!(!accepts_gzip(&HeaderMap::new()));
+        assert_eq!(coding(&HeaderMap::new()), Coding::Identity);
+    }
+
+    #[test]
+    fn zstd_where_it_is_offered() {
+        for value in ["zstd", "gzip, deflate, br, zstd", "ZSTD;q=0.1, gzip", "gzip;q=0, zstd"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_str(value).unwrap());
+            assert_eq!(coding(&headers), Coding::Zstd, "{value}");
+        }
     }
 
     #[test]
@@ -88,6 +147,9 @@ mod tests {
         let mut out = vec![0; body.len()];
         assert_eq!(libdeflater::Decompressor::new().gzip_decompress(&packed, &mut out).unwrap(), body.len());
         assert_eq!(out, body.as_bytes());
+        assert_eq!(gunzip(&packed, body.len()).unwrap(), body.as_bytes());
+        assert_eq!(gunzip(&packed, body.len() + 1), None);
+        assert_eq!(zstd::bulk::decompress(&zstd(body.as_bytes()).unwrap(), body.len()).unwrap(), body.as_bytes());
         assert_eq!(gzip(b"short", 6), None);
     }
 }

@@ -1,14 +1,14 @@
 //! `list.json`: names of the packages that this customer sees, narrowed on this side as Composer expects.
 
-use cargoman_edge_protocol::Package;
 use serde_json::json;
 
 use super::{Reply, fresh_document};
+use crate::cache::packages::KeptPackage;
 use crate::request::admit::Admitted;
 use crate::request::bearer::Bearer;
 
 /// The names; `?vendor=acme` and `?filter=acme/pay*` narrow them.
-pub(crate) fn answer(request: &Admitted, bearer: &Bearer<'_>, packages: &[&Package]) -> Reply {
+pub(crate) fn answer(request: &Admitted, bearer: &Bearer<'_>, packages: &[&KeptPackage]) -> Reply {
     let filter = parameter(request, "filter");
     let vendor = parameter(request, "vendor");
     let mut names: Vec<&str> = packages

@@ -56,7 +56,7 @@ impl Reply {
 
     /// With a head that is held ready.
     pub(crate) fn ready(head: &Head, body: Body) -> Self {
-        Self { head: Some(Arc::clone(head)), ..Self::new(head.fields.status, body) }
+        Self { head: Some(Arc::clone(head)), ..Self::new(head.status, body) }
     }
 
     /// Sets a field, in place of one that is there.
@@ -79,7 +79,7 @@ impl Reply {
     #[cfg(test)]
     pub(crate) fn field(&self, name: &HeaderName) -> Option<&HeaderValue> {
         let own = self.headers.iter().find(|(there, _)| there == name).map(|(_, value)| value);
-        own.or_else(|| self.head.as_ref()?.fields.headers.get(name))
+        own.or_else(|| self.head.as_ref()?.field(name))
     }
 }
 
@@ -91,8 +91,7 @@ pub(crate) fn fresh_document(
 ) -> Reply {
     let identity = Bytes::from(body.to_string());
     let date = conditional::last_modified(tenant, &dated_path(request), &identity);
-    let gzip = if request.conditions.gzip { encoding::gzip(&identity, 1) } else { None };
-    ready::once(&request.conditions, date, identity, gzip)
+    ready::once(&request.conditions, &date, identity)
 }
 
 /// Path and query: other questions to one path have other dates.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use cargoman_edge_protocol::{Message, Package};
+use cargoman_edge_protocol::Message;
 use cargoman_licence::View;
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::cache::packages::KeptPackage;
 use crate::request::authorize::of_lapse;
-use crate::request::bearer::{About, Bearer, facts, pretty};
+use crate::request::bearer::{About, Bearer, facts};
 use crate::request::refuse::clean;
 
 /// How long before its end a token's bearer is told.
@@ -17,7 +18,7 @@ const TOKEN_NOTICE: TimeDelta = TimeDelta::days(14);
 const MOST_RENEWALS: usize = 3;
 
 /// The keys of `packages.json` with their words; nothing where there is nothing to say.
-pub(crate) fn of(bearer: &Bearer<'_>, packages: &[&Package]) -> Vec<(&'static str, String)> {
+pub(crate) fn of(bearer: &Bearer<'_>, packages: &[&KeptPackage]) -> Vec<(&'static str, String)> {
     let lapses = bearer.access.customer.lapses(&bearer.access.policy, bearer.now);
     let warnings = lapses.iter().map(|lapse| of_lapse(bearer, lapse, About::default())).collect();
     let infos = token(bearer).into_iter().chain(renewals(bearer, packages)).collect();
@@ -41,7 +42,7 @@ fn token(bearer: &Bearer<'_>) -> Option<String> {
 }
 
 /// The newest version of each package that a renewal alone would show.
-fn renewals(bearer: &Bearer<'_>, packages: &[&Package]) -> Vec<String> {
+fn renewals(bearer: &Bearer<'_>, packages: &[&KeptPackage]) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut more = 0_usize;
     for package in packages {
@@ -59,7 +60,7 @@ fn renewals(bearer: &Bearer<'_>, packages: &[&Package]) -> Vec<String> {
     words
 }
 
-fn renewal<'p>(view: &View<'_>, package: &'p Package) -> Option<(&'p str, DateTime<Utc>)> {
+fn renewal<'p>(view: &View<'_>, package: &'p KeptPackage) -> Option<(&'p str, DateTime<Utc>)> {
     let renewal = view.renewal(package.versions.iter().map(facts))?;
-    Some((pretty(package.versions.get(renewal.position)?), renewal.until))
+    Some((&package.words(renewal.position)?.pretty, renewal.until))
 }

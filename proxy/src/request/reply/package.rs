@@ -6,10 +6,11 @@
 use bytes::Bytes;
 use cargoman_composer::name::PackageName;
 use cargoman_composer::p2;
-use cargoman_edge_protocol::{Package, Source, Tenant, TenantId, Version};
+use cargoman_edge_protocol::{Package, Source, Tenant, Version};
 use serde_json::{Map, Value, json};
 
-use super::{Reply, conditional, encoding, ready};
+use super::{Reply, conditional, ready};
+use crate::cache::packages::KeptPackage;
 use crate::cache::views::{Basis, ShownKey, View, ViewKey, Views};
 use crate::cache::{Known, Lost};
 use crate::request::admit::Admitted;
@@ -24,7 +25,7 @@ pub(crate) async fn answer(
     request: &Admitted,
     bearer: &Bearer<'_>,
     (name, file): (&PackageName, File),
-    package: Option<&Known<Package>>,
+    package: Option<&Known<KeptPackage>>,
     views: &Views,
 ) -> Result<Reply, Refusal> {
     let tenant = bearer.tenant;
@@ -32,7 +33,7 @@ pub(crate) async fn answer(
     let basis = Basis { tenant, package, held: bearer.held };
     let shown_as = bearer.rights.map(|rights| ShownKey { tenant: tenant.id, rights, name: name.clone(), file });
     if let Some(view) = shown_as.as_ref().and_then(|key| views.shown(key, basis)) {
-        return Ok(view.reply(&request.conditions));
+        return view.reply(&request.conditions, views).await;
     }
     let rights = bearer.view(name);
     if !rights.covers() {
@@ -52,13 +53,14 @@ pub(crate) async fn answer(
     let (id, canonical_url) = (tenant.id, tenant.canonical_url.clone());
     let render = move || {
         let shape = Shape { package: &rendered.value, canonical_url: &canonical_url, source };
-        view(id, &path, shape.document(&visible).into())
+        let identity = Bytes::from(shape.document(&visible)?);
+        Ok(View::new(conditional::last_modified(id, &path, &identity), identity))
     };
     let view = views.get(key, render).await.map_err(|Lost| Refusal::Unavailable)?;
     if let Some(key) = shown_as {
         views.note(key, basis, &view);
     }
-    Ok(view.reply(&request.conditions))
+    view.reply(&request.conditions, views).await
 }
 
 /// The first that says something: customer, package, tenant.
@@ -75,7 +77,7 @@ fn nothing(request: &Admitted, tenant: &Tenant, name: &PackageName, ours: bool) 
     }
     let identity = Bytes::from(json!({ "packages": { name.as_str(): [] } }).to_string());
     let date = conditional::last_modified(tenant.id, request.target.path(), &identity);
-    Ok(ready::once(&request.conditions, date, identity, None))
+    Ok(ready::once(&request.conditions, &date, identity))
 }
 
 fn is_public(tenant: &Tenant, name: &PackageName) -> bool {
@@ -83,31 +85,26 @@ fn is_public(tenant: &Tenant, name: &PackageName) -> bool {
     vendor.is_some_and(|vendor| vendor.public_names.contains(name))
 }
 
-fn view(tenant: TenantId, path: &str, identity: Bytes) -> Result<View, Lost> {
-    let (date, gzip) = (conditional::last_modified(tenant, path, &identity), encoding::gzip(&identity, 6));
-    View::new(date, identity, gzip).map_err(|error| {
-        tracing::error!(target: "cargoman::edge", %error, "the head of a document cannot be made");
-        Lost
-    })
-}
-
 /// All that a document depends on beside which versions it shows: nothing of who asks.
 struct Shape<'a> {
-    package: &'a Package,
+    package: &'a KeptPackage,
     canonical_url: &'a str,
     source: bool,
 }
 
 impl Shape<'_> {
-    fn document(&self, visible: &[u32]) -> Vec<u8> {
-        let versions = &self.package.versions;
-        let shown = visible.iter().filter_map(|position| versions.get(usize::try_from(*position).ok()?));
-        let objects: Vec<Map<String, Value>> = shown.map(|version| self.version(version)).collect();
-        p2::document(&self.package.name, &objects)
+    fn document(&self, visible: &[u32]) -> Result<Vec<u8>, Lost> {
+        let (versions, mut metadata) = (&self.package.versions, self.package.metadata()?);
+        let shown = visible.iter().filter_map(|position| {
+            let position = usize::try_from(*position).ok()?;
+            Some((versions.get(position)?, std::mem::take(metadata.get_mut(position)?)))
+        });
+        let objects: Vec<Map<String, Value>> =
+            shown.map(|(version, metadata)| self.version(version, metadata)).collect();
+        Ok(p2::document(&self.package.name, &objects))
     }
 
-    fn version(&self, version: &Version) -> Map<String, Value> {
-        let mut object = version.metadata.clone();
+    fn version(&self, version: &Version, mut object: Map<String, Value>) -> Map<String, Value> {
         object.shift_remove("source");
         // An upload's reference is the SHA-1 of its zip: no commit of the repository, even where there is one.
         let of_git = version.reference != version.dist.sha1;

@@ -1,12 +1,17 @@
-//! Documents that are held ready: the bytes in both codings, and the heads of all the answers that they can be.
+//! Documents that are held ready: the bytes as Composer asks for them, and the heads of the answers that they can be.
+//!
+//! A document is held in one coding alone, gzip where that is smaller: with thousands of them memory is what they cost.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
-use pingora::http::ResponseHeader;
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
+use super::encoding::{self, Coding};
 use super::{Body, Reply, conditional};
+use crate::cache::Lost;
+use crate::cache::views::Views;
 use crate::connection;
 use crate::request::admit::Conditions;
 use crate::request::refuse::Refusal;
@@ -14,51 +19,118 @@ use crate::request::refuse::Refusal;
 /// A document.
 #[derive(Debug)]
 pub(crate) struct Ready {
+    pub(crate) id: DocumentId,
     date: HeaderValue,
-    identity: (Head, Bytes),
-    gzip: Option<(Head, Bytes)>,
+    held: Whole,
+    coding: Coding,
+    /// Of the bytes as they are.
+    length: usize,
     unchanged: Head,
+}
+
+/// Tells documents apart for as long as the process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct DocumentId(u64);
+
+/// A document in one coding.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    head: Head,
+    body: Bytes,
 }
 
 /// The head of an answer, made once.
 pub(crate) type Head = Arc<connection::Head>;
 
-/// Room for the fields that Pingora and plugins add.
-const FIELDS: usize = 10;
+impl Whole {
+    fn new(date: &HeaderValue, body: Bytes, coding: Coding) -> Self {
+        Self { head: whole(date, body.len(), coding), body }
+    }
 
-impl Ready {
-    /// From the bytes and their date.
-    pub(crate) fn new(date: HeaderValue, identity: Bytes, gzip: Option<Bytes>) -> pingora::Result<Self> {
-        Ok(Self {
-            identity: (whole(&date, identity.len(), None)?, identity),
-            gzip: gzip.map(|gzip| whole(&date, gzip.len(), Some("gzip")).map(|head| (head, gzip))).transpose()?,
-            unchanged: Arc::new(connection::Head::new(head(StatusCode::NOT_MODIFIED, &date)?)),
-            date,
-        })
+    fn reply(&self) -> Reply {
+        Reply::ready(&self.head, Body::Bytes(self.body.clone()))
     }
 
     /// What it takes in memory.
-    pub(crate) fn size(&self) -> usize {
-        // A head is a few small allocations.
-        3 * 1_024 + self.identity.1.len() + self.gzip.as_ref().map_or(0, |(_, bytes)| bytes.len())
-    }
-
-    /// Whole, compressed, or 304.
-    pub(crate) fn reply(&self, conditions: &Conditions) -> Reply {
-        if conditional::has_document(conditions, &self.date) {
-            return Reply::ready(&self.unchanged, Body::None);
-        }
-        let (head, bytes) = self.gzip.as_ref().filter(|_| conditions.gzip).unwrap_or(&self.identity);
-        Reply::ready(head, Body::Bytes(bytes.clone()))
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.head.bytes() + self.body.len()
     }
 }
 
+impl Ready {
+    /// From the bytes and their date.
+    pub(crate) fn new(date: HeaderValue, identity: Bytes) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let length = identity.len();
+        let (body, coding) = match encoding::gzip(&identity, LEVEL) {
+            Some(gzip) => (gzip, Coding::Gzip),
+            None => (identity, Coding::Identity),
+        };
+        Self {
+            id: DocumentId(NEXT.fetch_add(1, Ordering::Relaxed)),
+            held: Whole::new(&date, body, coding),
+            coding,
+            length,
+            unchanged: Arc::new(connection::Head::new(StatusCode::NOT_MODIFIED, fields(&date))),
+            date,
+        }
+    }
+
+    /// What it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.date.len() + self.held.bytes() + self.unchanged.bytes()
+    }
+
+    /// 304, or whole in the coding that the client takes.
+    pub(crate) async fn reply(self: &Arc<Self>, conditions: &Conditions, views: &Views) -> Result<Reply, Refusal> {
+        if conditional::has_document(conditions, &self.date) {
+            return Ok(Reply::ready(&self.unchanged, Body::None));
+        }
+        // What was not worth compressing is sent as it is to everybody.
+        if self.coding == conditions.coding || self.coding == Coding::Identity {
+            return Ok(self.held.reply());
+        }
+        let recoded = views.recoded(self, conditions.coding).await;
+        recoded.map(|whole| whole.reply()).map_err(|Lost| Refusal::Unavailable)
+    }
+
+    /// The same in another coding.
+    pub(crate) fn recode(&self, coding: Coding) -> Result<Whole, Lost> {
+        let identity = match self.coding {
+            Coding::Gzip => encoding::gunzip(&self.held.body, self.length),
+            _ => Some(self.held.body.clone()),
+        };
+        let body = identity.and_then(|identity| match coding {
+            Coding::Identity => Some(identity),
+            Coding::Gzip => Some(self.held.body.clone()),
+            Coding::Zstd => encoding::zstd(&identity),
+        });
+        let Some(body) = body else {
+            tracing::error!(target: "cargoman::edge", "a document cannot be recoded");
+            return Err(Lost);
+        };
+        Ok(Whole::new(&self.date, body, coding))
+    }
+}
+
+/// Small, as it is made once for many.
+const LEVEL: i32 = 6;
+/// Quick, as it is made for one.
+const LEVEL_ONCE: i32 = 1;
+
 /// The answer from a document that is made for one request.
-pub(crate) fn once(conditions: &Conditions, date: HeaderValue, identity: Bytes, gzip: Option<Bytes>) -> Reply {
-    match Ready::new(date, identity, gzip) {
-        Ok(ready) => ready.reply(conditions),
-        // Constant names and values that were checked before: as unlikely as it is harmless.
-        Err(_) => Refusal::Unavailable.reply(),
+pub(crate) fn once(conditions: &Conditions, date: &HeaderValue, identity: Bytes) -> Reply {
+    if conditional::has_document(conditions, date) {
+        return Reply::ready(&Arc::new(connection::Head::new(StatusCode::NOT_MODIFIED, fields(date))), Body::None);
+    }
+    let packed = match conditions.coding {
+        Coding::Identity => None,
+        Coding::Gzip => encoding::gzip(&identity, LEVEL_ONCE),
+        Coding::Zstd => encoding::zstd_quickly(&identity),
+    };
+    match packed {
+        Some(packed) => Whole::new(date, packed, conditions.coding).reply(),
+        None => Whole::new(date, identity, Coding::Identity).reply(),
     }
 }
 
@@ -76,38 +148,31 @@ impl Constant {
             return Reply::ready(head, Body::Bytes(body.clone()));
         }
         let reply = make();
-        if let (Body::Bytes(body), Ok(head)) = (&reply.body, head_of(&reply)) {
+        if let Body::Bytes(body) = &reply.body {
+            let mut fields = reply.headers.clone();
+            fields.push((header::CONTENT_LENGTH, HeaderValue::from(body.len())));
             // Another thread may have been first, with the same.
-            self.0.set((Arc::new(connection::Head::new(head)), body.clone())).ok();
+            self.0.set((Arc::new(connection::Head::new(reply.status, fields)), body.clone())).ok();
         }
         reply
     }
 }
 
-fn head_of(reply: &Reply) -> pingora::Result<ResponseHeader> {
-    let mut head = ResponseHeader::build_no_case(reply.status, Some(FIELDS))?;
-    for (name, value) in &reply.headers {
-        head.insert_header(name.clone(), value.clone())?;
+fn whole(date: &HeaderValue, length: usize, coding: Coding) -> Head {
+    let mut fields = fields(date);
+    fields.push((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
+    if let Some(coding) = coding.name() {
+        fields.push((header::CONTENT_ENCODING, HeaderValue::from_static(coding)));
     }
-    head.insert_header(header::CONTENT_LENGTH, reply.length().unwrap_or(0))?;
-    Ok(head)
-}
-
-fn whole(date: &HeaderValue, length: usize, coding: Option<&'static str>) -> pingora::Result<Head> {
-    let mut head = head(StatusCode::OK, date)?;
-    head.insert_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
-    if let Some(coding) = coding {
-        head.insert_header(header::CONTENT_ENCODING, HeaderValue::from_static(coding))?;
-    }
-    head.insert_header(header::CONTENT_LENGTH, length)?;
-    Ok(Arc::new(connection::Head::new(head)))
+    fields.push((header::CONTENT_LENGTH, HeaderValue::from(length)));
+    Arc::new(connection::Head::new(StatusCode::OK, fields))
 }
 
 /// The fields of every answer.
-fn head(status: StatusCode, date: &HeaderValue) -> pingora::Result<ResponseHeader> {
-    let mut head = ResponseHeader::build_no_case(status, Some(FIELDS))?;
-    head.insert_header(header::LAST_MODIFIED, date)?;
-    head.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))?;
-    head.insert_header(header::VARY, HeaderValue::from_static("Authorization, Accept-Encoding"))?;
-    Ok(head)
+fn fields(date: &HeaderValue) -> Vec<(HeaderName, HeaderValue)> {
+    vec![
+        (header::LAST_MODIFIED, date.clone()),
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+        (header::VARY, HeaderValue::from_static("Authorization, Accept-Encoding")),
+    ]
 }

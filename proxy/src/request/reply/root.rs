@@ -5,12 +5,13 @@
 
 use bytes::Bytes;
 use cargoman_composer::name::PackageName;
-use cargoman_edge_protocol::{Access, Package, Tenant};
+use cargoman_edge_protocol::{Access, Tenant};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{Reply, conditional, encoding, notices, ready};
+use super::{Reply, conditional, notices, ready};
 use crate::cache::collections::Held;
+use crate::cache::packages::KeptPackage;
 use crate::request::admit::Admitted;
 use crate::request::bearer::{self, Bearer};
 use crate::request::refuse::day;
@@ -19,7 +20,7 @@ use crate::request::refuse::day;
 const NOTHING: &str = "-/-";
 
 /// The root file. `packages` are those of [`packages`].
-pub(crate) fn answer(request: &Admitted, bearer: &Bearer<'_>, packages: &[&Package]) -> Reply {
+pub(crate) fn answer(request: &Admitted, bearer: &Bearer<'_>, packages: &[&KeptPackage]) -> Reply {
     let mut root = available(bearer, packages);
     let notices = notices::of(bearer, packages);
     // Composer prints nothing on a 304: with the day in it, the date lets a message through once a day.
@@ -31,8 +32,7 @@ pub(crate) fn answer(request: &Admitted, bearer: &Bearer<'_>, packages: &[&Packa
     let mut dated = identity.to_vec();
     dated.extend_from_slice(today.as_bytes());
     let date = conditional::last_modified(bearer.tenant.id, request.target.path(), &dated);
-    let gzip = if request.conditions.gzip { encoding::gzip(&identity, 1) } else { None };
-    ready::once(&request.conditions, date, identity, gzip)
+    ready::once(&request.conditions, &date, identity)
 }
 
 /// The packages that the root file is made from: those that it may have to name, and those of which a newer version may be out.
@@ -54,7 +54,7 @@ pub(crate) fn is_exclusive(tenant: &Tenant, vendor: &str) -> bool {
     tenant.vendors.iter().any(|known| known.exclusive && known.name.as_str() == vendor)
 }
 
-fn available(bearer: &Bearer<'_>, packages: &[&Package]) -> Map<String, Value> {
+fn available(bearer: &Bearer<'_>, packages: &[&KeptPackage]) -> Map<String, Value> {
     let tenant = bearer.tenant;
     let mut patterns: Vec<String> = tenant
         .vendors

@@ -1,0 +1,115 @@
+//! A reply as an HTTP/2 stream.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use h2::SendStream;
+use h2::server::SendResponse;
+use http::{HeaderMap, HeaderValue, Response, header};
+use pingora::time::timeout;
+
+use crate::request::reply::{Body, Reply};
+use crate::request::write::{Chunks, SLOWEST};
+
+/// Why a reply broke off.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    /// The stream or the connection is over.
+    #[error(transparent)]
+    Http2(#[from] h2::Error),
+    /// The client does not take it.
+    #[error("the client takes it too slowly")]
+    Slow,
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] std::io::Error),
+}
+
+/// Sends a reply; gives the bytes of the body that were handed over. There is nothing to wait for when the client's window has room
+/// for all of it.
+pub(super) async fn respond(
+    mut respond: SendResponse<Bytes>,
+    reply: Reply,
+    (head_only, now, stall): (bool, DateTime<Utc>, Duration),
+) -> Result<u64, Broken> {
+    let mut response = Response::new(());
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = fields(&reply, now);
+    let nothing_follows = head_only || reply.length().unwrap_or(0) == 0 || matches!(reply.body, Body::Length(_));
+    let mut stream = respond.send_response(response, nothing_follows)?;
+    let sending = async {
+        match reply.body {
+            _ if nothing_follows => Ok(0),
+            Body::Bytes(bytes) => send(&mut stream, bytes, true, stall).await,
+            Body::File { file, first, length, due } => {
+                let mut chunks = Chunks::new(file, (first, length), due);
+                let mut sent = 0;
+                while let Some(chunk) = chunks.next().await? {
+                    sent += send(&mut stream, chunk, chunks.is_over(), stall).await?;
+                }
+                Ok(sent)
+            }
+            Body::None | Body::Length(_) => Ok(0),
+        }
+    };
+    let sent = sending.await;
+    if sent.is_err() {
+        // Nobody must take half of it for the whole.
+        respond.send_reset(h2::Reason::CANCEL);
+    }
+    sent
+}
+
+/// Hands over as much as the client's window takes, and waits for more of it.
+pub(super) async fn send(
+    stream: &mut SendStream<Bytes>,
+    mut bytes: Bytes,
+    last: bool,
+    stall: Duration,
+) -> Result<u64, Broken> {
+    let all = bytes.len() as u64;
+    while !bytes.is_empty() {
+        stream.reserve_capacity(bytes.len());
+        let mut room = stream.capacity();
+        if room == 0 {
+            let most = stall + Duration::from_secs((bytes.len() / SLOWEST) as u64);
+            let more = timeout(most, poll_fn(|cx| stream.poll_capacity(cx))).await;
+            room = more.map_err(|_| Broken::Slow)?.ok_or(Broken::Slow)??;
+        }
+        let piece = bytes.split_to(room.min(bytes.len()));
+        stream.send_data(piece, last && bytes.is_empty())?;
+    }
+    Ok(all)
+}
+
+fn fields(reply: &Reply, now: DateTime<Utc>) -> HeaderMap {
+    let ready = reply.head.as_ref().map_or(&[][..], |head| &head.fields);
+    let mut fields = HeaderMap::with_capacity(ready.len() + reply.headers.len() + 2);
+    for (name, value) in ready.iter().chain(&reply.headers) {
+        fields.insert(name.clone(), value.clone());
+    }
+    if let Some(length) = reply.length().filter(|_| reply.head.is_none()) {
+        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    fields.insert(header::DATE, date(now));
+    fields
+}
+
+/// The same for a second, so that it is made once a second and thread.
+fn date(now: DateTime<Utc>) -> HeaderValue {
+    thread_local! {
+        static LAST: RefCell<Option<(i64, HeaderValue)>> = const { RefCell::new(None) };
+    }
+    LAST.with_borrow_mut(|last| match last {
+        Some((second, value)) if *second == now.timestamp() => value.clone(),
+        _ => {
+            let text = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            let value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
+            *last = Some((now.timestamp(), value.clone()));
+            value
+        }
+    })
+}
