@@ -17,7 +17,7 @@ use crate::link;
 use crate::settings::{self, Section};
 
 /// Sections of an edge's configuration; those of the control plane have other names, so that one file may hold both.
-pub const SECTIONS: [&str; 5] = ["edge", "tls", "control_plane", "cache", "limits"];
+pub const SECTIONS: [&str; 6] = ["edge", "tls", "control_plane", "cache", "limits", "metrics"];
 
 /// Everything an edge needs to know before it starts.
 #[derive(Debug, Clone)]
@@ -48,6 +48,8 @@ pub struct EdgeConfig {
     pub cache: Cache,
     /// What a client may use up.
     pub limits: Limits,
+    /// Where metrics are asked for; nowhere: they are not served. Not for the public.
+    pub metrics_listen: Option<SocketAddr>,
     /// The plugins, in their order.
     pub plugins: Vec<PluginEntry>,
 }
@@ -162,6 +164,7 @@ impl EdgeConfig {
                 keep_alive: Duration::from_secs(75),
                 stall: Duration::from_secs(30),
             },
+            metrics_listen: None,
             plugins: Vec::new(),
         }
     }
@@ -272,6 +275,10 @@ impl EdgeConfig {
         let stall = limits.read("stall_seconds", settings::seconds);
         limits.finish();
 
+        let mut metrics = Section::take(root, "metrics", problems);
+        let metrics_listen = metrics.read("listen", settings::socket_address);
+        metrics.finish();
+
         let defaults = Self::new(listen, control_plane?, directory);
         Some(Self {
             tls,
@@ -295,6 +302,7 @@ impl EdgeConfig {
                 keep_alive: keep_alive.unwrap_or(defaults.limits.keep_alive),
                 stall: stall.unwrap_or(defaults.limits.stall),
             },
+            metrics_listen,
             plugins,
             listen: defaults.listen,
             control_plane: defaults.control_plane,

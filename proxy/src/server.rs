@@ -31,6 +31,8 @@ use crate::link::token_uses::TokenUses;
 use crate::link::{Link, tls::is_exposed};
 use crate::observe::access_log::AccessLog;
 use crate::observe::counters::Counters;
+use crate::observe::metrics::{Listener, Metrics, Sources};
+use crate::observe::panics;
 use crate::plugin::{self, Plugins, Registry};
 use crate::request::Parts;
 use crate::request::secure::Redirect;
@@ -43,7 +45,8 @@ pub struct Edge {
     config: EdgeConfig,
     parts: Arc<Parts>,
     counters: Arc<Counters>,
-    memory: Memory,
+    memory: Arc<Memory>,
+    metrics: Option<Listener>,
     usage: (Sender, Flush),
     link: Link,
     listeners: Vec<(SocketAddr, TcpListener)>,
@@ -151,7 +154,8 @@ impl Edge {
             .map_err(|error| ConfigError(vec![format!("control_plane.credential: {error}")]))?;
         let control_plane = Arc::new(control_plane);
         let cache = &config.cache;
-        let dists = Dists::new(&cache.directory, cache.dist_bytes, Arc::clone(&control_plane))
+        let counters = Arc::new(Counters::default());
+        let dists = Dists::new(&cache.directory, cache.dist_bytes, Arc::clone(&control_plane), Arc::clone(&counters))
             .map_err(|error| StartError::Cache { directory: cache.directory.display().to_string(), error })?;
         let state = StateFolder::open(&config.state_directory)?;
         let spool = Spool::open(&state.path.join("spool"), config.spool_bytes)
@@ -160,12 +164,15 @@ impl Edge {
         let usage = sender(Arc::clone(&spool), Arc::clone(&uses), Arc::clone(&control_plane));
         let connector =
             Connector::new(config.control_plane.edge_urls.clone(), control_plane.authorization(), control_plane.tls());
-        let counters = Arc::new(Counters::default());
-        let memory = Memory::new(cache.metadata_bytes, Arc::clone(&counters));
+        let memory = Arc::new(Memory::new(cache.metadata_bytes, Arc::clone(&counters)));
         let kept = (Arc::clone(&memory.facts), Arc::clone(&memory.views));
         let views = Arc::clone(&memory.views);
         let (link, reading) = Link::new(&config, state, control_plane, connector, kept, chrono::Utc::now)?;
         let access_log = AccessLog::new();
+        let metrics = config
+            .metrics_listen
+            .map(|address| Listener::bind(address).map_err(|error| StartError::Listen { address, error }));
+        let metrics = metrics.transpose()?;
         let parts = Arc::new(Parts {
             reading,
             views,
@@ -174,11 +181,23 @@ impl Edge {
             uses,
             plugins,
             access_log,
+            counters: Arc::clone(&counters),
             redirect,
             now: chrono::Utc::now,
         });
         let addresses = listeners.iter().map(|(address, _)| *address).collect();
-        Ok(Self { config, parts, counters, memory, usage, link, listeners, addresses, tls: (certificates, with_tls) })
+        Ok(Self {
+            config,
+            parts,
+            counters,
+            memory,
+            metrics,
+            usage,
+            link,
+            listeners,
+            addresses,
+            tls: (certificates, with_tls),
+        })
     }
 
     /// What it did so far; goes on counting while it runs.
@@ -191,6 +210,12 @@ impl Edge {
     #[must_use]
     pub fn local_addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where metrics are asked for, with the real port.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref()?.address().ok()
     }
 
     /// Serves until `shutdown` turns true (or its sender is gone), then lets requests in flight end and returns. Blocks; must
@@ -212,7 +237,14 @@ impl Edge {
             true => None,
             false => Some(Tls::new(Arc::clone(&certificates), addresses, self.config.limits.head)?),
         };
-        let connections = Connections::new(proxy, (http1, http2), Arc::clone(&open), tls);
+        let connections = Connections::new(proxy, (http1, http2), Arc::clone(&open), tls, Arc::clone(&self.counters));
+        panics::count(&self.counters);
+        let sources = Sources {
+            counters: self.counters,
+            memory: Arc::clone(&self.memory),
+            parts: Arc::clone(&self.parts),
+            open: Arc::clone(&open),
+        };
         let mut service = pingora::services::listening::Service::new("edge".to_owned(), connections);
         for (address, _) in &self.listeners {
             // Small ones: what is as large goes past them, and there is a pair for each connection.
@@ -224,7 +256,13 @@ impl Edge {
             service,
             listeners: self.listeners,
             stopping,
-            background: Some((sender, self.parts, certificates, self.memory)),
+            background: Some(Background {
+                sender,
+                parts: self.parts,
+                certificates,
+                memory: self.memory,
+                metrics: self.metrics.map(|listener| (listener, Metrics::new(sources))),
+            }),
             threads: self.config.threads,
         };
         let mut server = Server::new_with_opt_and_conf(None, server_conf(&self.config));
@@ -267,7 +305,7 @@ struct Bound {
     service: pingora::services::listening::Service<Connections>,
     listeners: Vec<(SocketAddr, TcpListener)>,
     stopping: ShutdownWatch,
-    background: Option<(Sender, Arc<Parts>, Arc<Certificates>, Memory)>,
+    background: Option<Background>,
     threads: usize,
 }
 
@@ -280,12 +318,8 @@ impl Service for Bound {
                 table.add(address.to_string(), listener.into_raw_fd());
             }
         }
-        if let Some((sender, parts, certificates, memory)) = self.background.take() {
-            tokio::spawn(memory.run());
-            tokio::spawn(certificates.follow());
-            tokio::spawn(sender.run());
-            tokio::spawn(Arc::clone(&parts.uses).run(Arc::clone(&parts.spool)));
-            tokio::spawn(async move { parts.dists.adopt().await });
+        if let Some(background) = self.background.take() {
+            background.start();
         }
         // Our own watch, not the server's: the server's only turns after the drain.
         self.service.start_service(fds, self.stopping.clone(), listeners_per_fd).await;
@@ -297,6 +331,30 @@ impl Service for Bound {
 
     fn threads(&self) -> Option<usize> {
         Some(self.threads)
+    }
+}
+
+/// What goes on beside requests.
+struct Background {
+    sender: Sender,
+    parts: Arc<Parts>,
+    certificates: Arc<Certificates>,
+    memory: Arc<Memory>,
+    metrics: Option<(Listener, Metrics)>,
+}
+
+impl Background {
+    /// Inside a runtime.
+    fn start(self) {
+        let parts = self.parts;
+        tokio::spawn(self.memory.run());
+        tokio::spawn(self.certificates.follow());
+        tokio::spawn(self.sender.run());
+        tokio::spawn(Arc::clone(&parts.uses).run(Arc::clone(&parts.spool)));
+        if let Some((listener, metrics)) = self.metrics {
+            tokio::spawn(listener.serve(metrics, Arc::clone(&parts)));
+        }
+        tokio::spawn(async move { parts.dists.adopt().await });
     }
 }
 

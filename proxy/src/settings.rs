@@ -118,6 +118,11 @@ pub(crate) fn bytes(value: &Value) -> Result<u64, String> {
 }
 
 /// A number of seconds.
+pub(crate) fn socket_address(value: &Value) -> Result<std::net::SocketAddr, String> {
+    let parsed = value.as_str().and_then(|text| text.parse().ok());
+    parsed.ok_or_else(|| format!("must be a {SOCKET_ADDRESS}"))
+}
+
 pub(crate) fn seconds(value: &Value) -> Result<Duration, String> {
     number(1)(value).map(Duration::from_secs).map_err(|_| "must be a whole number of seconds, at least 1".to_owned())
 }

@@ -69,8 +69,10 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
+        // The list is gone with the master.
+        let workers = self.processes();
         self.child.kill().ok();
-        for worker in self.processes() {
+        for worker in workers {
             Command::new("kill").arg(worker.to_string()).status().ok();
         }
         self.child.wait().ok();

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Lost;
 use crate::link::control_plane::ControlPlane;
+use crate::observe::counters::{Counters, Event};
 
 /// Names one archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,6 +65,7 @@ pub(crate) struct Dists {
     cache: moka::future::Cache<DistKey, Arc<Stored>>,
     /// Those that were asked for last are kept open.
     open: moka::sync::Cache<DistKey, Arc<Opened>, ahash::RandomState>,
+    counters: Arc<Counters>,
 }
 
 /// A file whose bytes were checked when it looked like this.
@@ -77,7 +79,12 @@ const MOST_OPEN: u64 = 256;
 
 impl Dists {
     /// Opens the cache in `directory`, making it if need be. [`Self::adopt`] takes in what lies there already.
-    pub(crate) fn new(directory: &Path, bytes: u64, control_plane: Arc<ControlPlane>) -> io::Result<Self> {
+    pub(crate) fn new(
+        directory: &Path,
+        bytes: u64,
+        control_plane: Arc<ControlPlane>,
+        counters: Arc<Counters>,
+    ) -> io::Result<Self> {
         let unfinished = unfinished(directory);
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished)?;
@@ -97,7 +104,7 @@ impl Dists {
                 }
             })
             .build();
-        Ok(Self { directory: directory.to_owned(), control_plane, cache, open })
+        Ok(Self { directory: directory.to_owned(), control_plane, cache, open, counters })
     }
 
     /// Takes in the files that an earlier process left. Nothing is believed of them but their names and sizes.
@@ -113,8 +120,25 @@ impl Dists {
     /// The file of an archive of `size` bytes, filled if it is not there.
     pub(crate) async fn open(&self, key: DistKey, size: u64) -> Result<Arc<File>, Lost> {
         if let Some(file) = self.opened(key).await {
+            self.counters.count(Event::DistThere);
             return Ok(file);
         }
+        let there = self.cache.contains_key(&key);
+        let file = self.open_or_fill(key, size).await;
+        self.counters.count(match (&file, there) {
+            (Err(Lost), _) => Event::DistMissing,
+            (Ok(_), true) => Event::DistThere,
+            (Ok(_), false) => Event::DistFetched,
+        });
+        file
+    }
+
+    /// Bytes of disk that are taken.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.cache.weighted_size() << 10
+    }
+
+    async fn open_or_fill(&self, key: DistKey, size: u64) -> Result<Arc<File>, Lost> {
         // The second round is for a file that was there and turned out wrong, or was evicted in between.
         for _ in 0..2 {
             let stored = self.stored(key, size).await?;

@@ -40,11 +40,26 @@ impl Memory {
     }
 
     /// Moves room to where it is needed, for as long as the process runs.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(self: Arc<Self>) {
         loop {
             tokio::time::sleep(EVERY).await;
             self.move_rooms();
         }
+    }
+
+    /// What is taken by what, in bytes.
+    pub(crate) fn taken(&self) -> [(&'static str, u64); 6] {
+        let Rooms { documents, shown, recoded } = self.views.taken();
+        let facts = &self.facts;
+        let others = facts.tenants.bytes() + facts.collections.bytes() + facts.directories.bytes();
+        [
+            ("documents", documents),
+            ("choices_of_documents", shown),
+            ("documents_in_other_codings", recoded),
+            ("tokens", facts.accesses.bytes()),
+            ("packages", facts.packages.bytes()),
+            ("other_facts", others),
+        ]
     }
 
     fn move_rooms(&self) {

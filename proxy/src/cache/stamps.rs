@@ -72,6 +72,8 @@ pub(crate) struct Stamps {
     /// Facts read before this event are not to be trusted: what came before it was never heard.
     floor: AtomicI64,
     last: Box<[AtomicI64]>,
+    /// The last event that was heard, for whoever watches.
+    heard: AtomicI64,
 }
 
 /// Taken when a question is sent, so that what was dropped meanwhile is not kept.
@@ -91,6 +93,7 @@ impl Stamps {
             epoch: AtomicI64::new(-1),
             floor: AtomicI64::new(0),
             last: (0..PLACES).map(|_| AtomicI64::new(0)).collect(),
+            heard: AtomicI64::new(0),
         }
     }
 
@@ -102,6 +105,7 @@ impl Stamps {
 
     /// From now on events after `position` are heard, and what is read as of it can be kept.
     pub(crate) fn begin(&self, position: Position) {
+        self.heard.store(position.seq, Ordering::Relaxed);
         if self.epoch.load(Ordering::SeqCst) == position.epoch {
             return;
         }
@@ -125,8 +129,14 @@ impl Stamps {
         self.stream.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// The number of the last event that was heard.
+    pub(crate) fn heard(&self) -> Seq {
+        self.heard.load(Ordering::Relaxed)
+    }
+
     /// Takes an event in.
     pub(crate) fn apply(&self, seq: Seq, change: &Change) {
+        self.heard.store(seq, Ordering::Relaxed);
         for ground in grounds(change).into_iter().flatten() {
             if let Some(last) = self.last.get(self.place(&ground).0 as usize) {
                 last.fetch_max(seq, Ordering::SeqCst);

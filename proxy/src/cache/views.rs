@@ -13,7 +13,7 @@ use super::collections::Held;
 use super::packages::KeptPackage;
 use super::room::{self, ByWeight, Weighed};
 use super::{Known, Lost};
-use crate::observe::counters::Counters;
+use crate::observe::counters::{Counters, Event};
 use crate::request::reply::encoding::Coding;
 use crate::request::reply::ready::DocumentId;
 use crate::request::route::File;
@@ -187,7 +187,7 @@ impl Views {
         render: impl FnOnce() -> Result<View, Lost> + Send + 'static,
     ) -> Result<Arc<View>, Lost> {
         let rendering = async {
-            self.counters.count_rendered_view();
+            self.counters.count(Event::Rendered);
             let view = aside("rendering", render).await?;
             let bytes = key.canonical_url.len() + key.name.as_str().len() + view.bytes();
             Ok(Weighed::new::<ViewKey>(Arc::new(view), bytes))
@@ -200,6 +200,7 @@ impl Views {
         let key = (view.id, coding);
         let source = Arc::clone(view);
         let recoding = async {
+            self.counters.count(Event::Recoded);
             let recoded = aside("recoding", move || source.recode(coding)).await?;
             let bytes = recoded.bytes();
             Ok(Weighed::new::<(DocumentId, Coding)>(Arc::new(recoded), bytes))

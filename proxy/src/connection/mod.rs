@@ -11,6 +11,7 @@ mod http1;
 mod http2;
 mod open;
 mod origin;
+mod pace;
 mod sendfile;
 mod wire;
 
@@ -28,6 +29,7 @@ pub(crate) use self::http2::Http2;
 pub(crate) use self::open::{Open, network};
 pub(crate) use self::wire::Head;
 use crate::edge::EdgeProxy;
+use crate::observe::counters::{Counters, Event};
 use crate::tls::Tls;
 
 /// What serves the connections of the public listeners.
@@ -37,6 +39,7 @@ pub(crate) struct Connections {
     http2: Arc<Http2>,
     open: Arc<Open>,
     tls: Option<Tls>,
+    counters: Arc<Counters>,
 }
 
 impl Connections {
@@ -45,8 +48,9 @@ impl Connections {
         (http1, http2): (Http1, Http2),
         open: Arc<Open>,
         tls: Option<Tls>,
+        counters: Arc<Counters>,
     ) -> Self {
-        Self { proxy: Arc::new(proxy), http1, http2: Arc::new(http2), open, tls }
+        Self { proxy: Arc::new(proxy), http1, http2: Arc::new(http2), open, tls, counters }
     }
 }
 
@@ -56,10 +60,17 @@ impl ServerApp for Connections {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let digest = stream.get_socket_digest();
         let peer = digest.as_deref().and_then(|digest| digest.peer_addr()?.as_inet());
-        let _counted = self.open.enter(peer)?;
+        let Some(_counted) = self.open.enter(peer) else {
+            self.counters.count(Event::ConnectionRefused);
+            return None;
+        };
         let listener = digest.as_deref().and_then(|digest| digest.local_addr()?.as_inet());
         let stream = match self.tls.as_ref().zip(listener).filter(|(tls, listener)| tls.is_for(**listener)) {
-            Some((tls, _)) => tls.accept(stream).await?,
+            Some((tls, _)) => {
+                let stream = tls.accept(stream).await;
+                self.counters.count(if stream.is_some() { Event::Handshake } else { Event::HandshakeFailed });
+                stream?
+            }
             None => stream,
         };
         match stream.selected_alpn_proto() {

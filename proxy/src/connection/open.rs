@@ -64,6 +64,11 @@ impl Open {
         Some(counted)
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
     /// No more will come.
     pub(super) fn closed(&self) {
         self.closed.send_replace(true);

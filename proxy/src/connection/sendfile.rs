@@ -11,6 +11,8 @@ use pingora::protocols::l4;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use super::pace::Pace;
+
 /// Most bytes of one call: others on this thread get their turn in between.
 const MOST: u64 = 1 << 20;
 
@@ -29,7 +31,7 @@ impl<'a> Socket<'a> {
     }
 
     /// Sends `length` bytes from `first` on. All that was written before must have been flushed.
-    pub(super) async fn send(&mut self, file: &File, first: u64, length: u64) -> io::Result<()> {
+    pub(super) async fn send(&mut self, file: &File, first: u64, length: u64, pace: &mut Pace) -> io::Result<()> {
         let (mut at, end) = (first, first + length);
         while at < end {
             let size = usize::try_from((end - at).min(MOST)).unwrap_or(usize::MAX);
@@ -39,9 +41,13 @@ impl<'a> Socket<'a> {
                         self.writable = Some(self.watched()?);
                         continue;
                     }
-                    sent => sent?,
+                    sent => pace.step(std::future::ready(sent)).await?,
                 },
-                Some(writable) => writable.async_io(Interest::WRITABLE, || send_some(writable, file, at, size)).await?,
+                Some(writable) => {
+                    pace.goes_on()?;
+                    let sending = writable.async_io(Interest::WRITABLE, || send_some(writable, file, at, size));
+                    pace.step(sending).await?
+                }
             };
             if sent == 0 {
                 // The file is shorter than it was; the client must not take what came for the whole.

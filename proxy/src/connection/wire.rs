@@ -10,13 +10,13 @@ use bytes::{BufMut, BytesMut};
 use chrono::{DateTime, Utc};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use pingora::protocols::Stream;
-use pingora::time::timeout;
 use tokio::io::AsyncWriteExt;
 
+use super::pace::Pace;
 use super::sendfile::Socket;
 use crate::link::usage::Due;
 use crate::request::reply::{Body, Reply};
-use crate::request::write::{CHUNK, Chunks, SLOWEST};
+use crate::request::write::{CHUNK, Chunks};
 
 /// A head that is made once, in both of its forms.
 #[derive(Debug)]
@@ -54,9 +54,6 @@ const OF_VALUES: usize = 64;
 /// Bodies up to this size are copied behind their heads; larger ones are worth a second piece of memory in the same write.
 const COPIED: usize = 8 << 10;
 
-/// Bytes of a file for which a client gets one allowance of time.
-const PART: u64 = 1 << 20;
-
 /// Writes a reply; gives the bytes of the body that were sent. After an error the connection must not be used again.
 pub(super) async fn write(
     stream: &mut Stream,
@@ -66,24 +63,24 @@ pub(super) async fn write(
 ) -> io::Result<u64> {
     out.clear();
     head(out, &reply, now);
-    let pace = Pace { stall };
+    let mut pace = Pace::new(stall);
     match reply.body {
         Body::Bytes(bytes) if !head_only => {
             if bytes.len() <= COPIED {
                 out.extend_from_slice(&bytes);
-                pace.keep(out.len(), whole(stream, out)).await?;
+                both(stream, out, &[], &mut pace).await?;
             } else {
-                pace.keep(out.len() + bytes.len(), both(stream, out, &bytes)).await?;
+                both(stream, out, &bytes, &mut pace).await?;
             }
             Ok(bytes.len() as u64)
         }
         Body::File { file, first, length, due } if !head_only && length > 0 => {
             // The head goes before anything is counted.
-            pace.keep(out.len(), whole(stream, out)).await?;
-            send_file(stream, (file, first, length), due, &pace).await?;
+            both(stream, out, &[], &mut pace).await?;
+            send_file(stream, (file, first, length), due, &mut pace).await?;
             Ok(length)
         }
-        _ => pace.keep(out.len(), whole(stream, out)).await.map(|()| 0),
+        _ => both(stream, out, &[], &mut pace).await.map(|()| 0),
     }
 }
 
@@ -141,57 +138,42 @@ async fn send_file(
     stream: &mut Stream,
     (file, first, length): (Arc<File>, u64, u64),
     due: Option<Box<Due>>,
-    pace: &Pace,
+    pace: &mut Pace,
 ) -> io::Result<()> {
     let Some(mut socket) = Socket::of(stream) else {
         let mut chunks = Chunks::new(file, (first, length), due);
         while let Some(chunk) = chunks.next().await? {
-            pace.keep(chunk.len(), whole(stream, &chunk)).await?;
+            both(stream, &chunk, &[], pace).await?;
         }
         return Ok(());
     };
-    let (mut at, end) = (first, first + length);
-    let last = end - (length.min(CHUNK));
-    while at < last {
-        let part = (last - at).min(PART);
-        pace.keep(usize::try_from(part).unwrap_or(usize::MAX), socket.send(&file, at, part)).await?;
-        at += part;
-    }
+    let (end, last) = (first + length, first + length - length.min(CHUNK));
+    socket.send(&file, first, last - first, pace).await?;
     if let Some(due) = due {
         due.count().await;
     }
-    pace.keep(usize::try_from(end - at).unwrap_or(usize::MAX), socket.send(&file, at, end - at)).await
-}
-
-async fn whole(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
-    stream.write_all(bytes).await?;
-    stream.flush().await
+    socket.send(&file, last, end - last, pace).await
 }
 
 /// Two pieces as one write, as long as the system takes them so.
-async fn both(stream: &mut Stream, first: &[u8], second: &[u8]) -> io::Result<()> {
+async fn both(stream: &mut Stream, first: &[u8], second: &[u8], pace: &mut Pace) -> io::Result<()> {
     let (mut first, mut second) = (first, second);
-    while !first.is_empty() {
-        let written = stream.write_vectored(&[IoSlice::new(first), IoSlice::new(second)]).await?;
+    loop {
+        let written = match first.is_empty() || second.is_empty() {
+            true => pace.step(stream.write(if first.is_empty() { second } else { first })).await?,
+            false => pace.step(stream.write_vectored(&[IoSlice::new(first), IoSlice::new(second)])).await?,
+        };
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
         let of_first = written.min(first.len());
         first = first.get(of_first..).unwrap_or_default();
         second = second.get(written - of_first..).unwrap_or_default();
+        if first.is_empty() && second.is_empty() {
+            break;
+        }
+        pace.goes_on()?;
     }
-    stream.write_all(second).await?;
-    stream.flush().await
-}
-
-/// How long a client may take: a stall, and what so many bytes take at the slowest pace.
-struct Pace {
-    stall: Duration,
-}
-
-impl Pace {
-    async fn keep(&self, bytes: usize, work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
-        let most = self.stall + Duration::from_secs((bytes / SLOWEST) as u64);
-        timeout(most, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-    }
+    let flushed = async { stream.flush().await.map(|()| 0) };
+    pace.step(flushed).await.map(drop)
 }

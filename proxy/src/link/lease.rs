@@ -112,6 +112,12 @@ impl Lease {
         }
     }
 
+    /// How long it holds from now on, in seconds; below zero since it is over.
+    pub(crate) fn seconds_left(&self) -> f64 {
+        let until = Duration::from_nanos(self.until.load(Ordering::SeqCst));
+        until.as_secs_f64() - (self.clock)().as_secs_f64()
+    }
+
     /// Gives the lease up, and what comes after it.
     pub(crate) fn give_up(&self) {
         self.grace.store(0, Ordering::SeqCst);

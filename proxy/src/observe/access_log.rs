@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -49,6 +49,7 @@ pub(crate) struct AccessLog {
     wanted: bool,
     ended: Mutex<bool>,
     wake: Condvar,
+    lost: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -79,7 +80,14 @@ impl AccessLog {
     }
 
     fn of_kind(json: bool, wanted: bool) -> Self {
-        Self { places: Default::default(), json, wanted, ended: Mutex::default(), wake: Condvar::new() }
+        Self {
+            places: Default::default(),
+            json,
+            wanted,
+            ended: Mutex::default(),
+            wake: Condvar::new(),
+            lost: AtomicU64::new(0),
+        }
     }
 
     /// Takes a line.
@@ -110,6 +118,11 @@ impl AccessLog {
         Ok(Writer { log: Arc::clone(self), thread })
     }
 
+    /// Lines that were dropped, as far as it was told.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
     fn run(&self) {
         let mut lines = String::new();
         loop {
@@ -131,6 +144,7 @@ impl AccessLog {
                 lines.clear();
             }
             if lost > 0 {
+                self.lost.fetch_add(lost, Ordering::Relaxed);
                 tracing::warn!(target: "cargoman::edge", lost, "lines of the access log were dropped: standard error is read too slowly");
             }
             if last {

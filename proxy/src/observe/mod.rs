@@ -1,5 +1,7 @@
-//! What operators see of the edge: one line per request, and whether it is alive and ready.
+//! What operators see of the edge: one line per request, numbers, and whether it is alive and ready.
 
 pub(crate) mod access_log;
 pub mod counters;
 pub(crate) mod health;
+pub(crate) mod metrics;
+pub(crate) mod panics;

@@ -38,6 +38,7 @@ use crate::link::spool::Spool;
 use crate::link::token_uses::TokenUses;
 use crate::link::usage::Meter;
 use crate::observe::access_log::AccessLog;
+use crate::observe::counters::{Counters, Event, Resource};
 use crate::observe::health;
 use crate::plugin::Plugins;
 
@@ -50,6 +51,7 @@ pub(crate) struct Parts {
     pub(crate) uses: Arc<TokenUses>,
     pub(crate) plugins: Plugins,
     pub(crate) access_log: Arc<AccessLog>,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) redirect: Option<Redirect>,
     pub(crate) now: fn() -> DateTime<Utc>,
 }
@@ -98,7 +100,7 @@ pub(crate) async fn answer(parts: &Parts, visit: &mut Visit, asked: &mut impl As
 
 async fn steps(parts: &Parts, visit: &mut Visit, asked: &mut impl Asking) -> Result<Answer, Refusal> {
     if let Some(reply) = health(parts, visit, asked.head()).await {
-        visit.about_health = true;
+        (visit.about_health, visit.resource) = (true, Resource::Health);
         return Ok(Answer::Reply(reply));
     }
     // 1 Grammar.
@@ -115,6 +117,7 @@ async fn steps(parts: &Parts, visit: &mut Visit, asked: &mut impl Asking) -> Res
         return Ok(Answer::Reply(reply));
     }
     let route = Route::of(&request.target);
+    visit.resource = route.resource();
     if let Some(allow) = route.allow().filter(|_| !route.takes(&request.method)) {
         return Err(Refusal::Method { allow });
     }
@@ -132,6 +135,7 @@ async fn steps(parts: &Parts, visit: &mut Visit, asked: &mut impl Asking) -> Res
         tracing::warn!(target: "cargoman::edge", %error, "facts could not be read");
         Refusal::Unavailable
     })?;
+    parts.counters.count(if found.waited { Event::FactsAsked } else { Event::FactsKnown });
     let tenant = match tenant::of(found.host.as_deref()) {
         // The control plane refuses it as it refuses a bad credential on a tenant's host: names of tenants cannot be found by
         // trying, and the two take the same way.
@@ -160,7 +164,7 @@ async fn steps(parts: &Parts, visit: &mut Visit, asked: &mut impl Asking) -> Res
     let bearer = Bearer { tenant, access, held: &found.held, token_id, rights, now };
     authorize::enter(&bearer)?;
     let body = match route {
-        Route::Installs => asked.body(reply::installs::MOST_BYTES).await?,
+        Route::Installs => Box::pin(asked.body(reply::installs::MOST_BYTES)).await?,
         _ => bytes::Bytes::new(),
     };
     let meter = Meter { spool: &parts.spool, address, headers: &asked.head().headers };
@@ -182,12 +186,13 @@ async fn reply(
         }
         Route::Dist { name, version, reference } => {
             let package = found.package(name).map(|known| &*known.value);
-            reply::dist::answer(request, bearer, package, (version, reference), (&parts.dists, meter)).await?
+            let from = (&parts.dists, meter);
+            Box::pin(reply::dist::answer(request, bearer, package, (version, reference), from)).await?
         }
         Route::List => reply::list::answer(request, bearer, &found.all()),
         Route::Search => reply::search::answer(request, bearer, &found.all()),
         Route::Providers { name } => reply::providers::answer(request, bearer, name, &found.all()),
-        Route::Installs => reply::installs::answer(bearer, body, meter).await?,
+        Route::Installs => Box::pin(reply::installs::answer(bearer, body, meter)).await?,
         Route::Nowhere | Route::PassThrough => return Err(Refusal::NotFound),
     })
 }

@@ -4,6 +4,7 @@ use cargoman_composer::name::PackageName;
 use http::Method;
 
 use super::target::{Space, Target};
+use crate::observe::counters::Resource;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,21 @@ impl Route {
             Space::Other => Self::PassThrough,
             Space::Nowhere => Self::Nowhere,
             Space::Composer => composer(target.path()).unwrap_or(Self::Nowhere),
+        }
+    }
+
+    /// As it is counted.
+    pub(crate) const fn resource(&self) -> Resource {
+        match self {
+            Self::Root => Resource::Root,
+            Self::Package { .. } => Resource::Package,
+            Self::Dist { .. } => Resource::Dist,
+            Self::List => Resource::List,
+            Self::Search => Resource::Search,
+            Self::Providers { .. } => Resource::Providers,
+            Self::Installs => Resource::Installs,
+            Self::Nowhere => Resource::Nowhere,
+            Self::PassThrough => Resource::PassedOn,
         }
     }
 

@@ -17,6 +17,7 @@ use super::reply::{Body, Reply};
 use crate::cache::access::Holding;
 use crate::connection::Client;
 use crate::observe::access_log::Line;
+use crate::observe::counters::Resource;
 use crate::plugin::{Context, Outcome, Plugins, ReplyHead, RequestView, Stage, Verdict};
 use crate::tls::Asked;
 
@@ -28,6 +29,7 @@ pub(crate) struct Visit {
     pub(crate) draining: bool,
     /// A question of a balancer, many times a minute: not worth a line in the log.
     pub(crate) about_health: bool,
+    pub(crate) resource: Resource,
     pub(crate) client: Option<Client>,
     pub(crate) listener: Option<SocketAddr>,
     /// Which name was asked for in the handshake, where there was one.
@@ -52,6 +54,7 @@ impl Visit {
             began,
             draining,
             about_health: false,
+            resource: Resource::default(),
             client: None,
             listener: None,
             asked_for: None,
@@ -136,6 +139,7 @@ impl Visit {
     pub(crate) fn done(&mut self, parts: &Parts, head: &RequestHeader, status: Option<StatusCode>, bytes: u64) {
         let plugins = &parts.plugins;
         let took = self.started.elapsed();
+        parts.counters.request(self.resource, status, bytes, took);
         let mut context = std::mem::take(&mut self.context);
         if let Some(view) = self.view(plugins, head) {
             plugins.on_done(self.listener, &view, &mut context, &Outcome { status, bytes, took });

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::metrics::connections;
 use super::world::{HOST, World, dist_path, eventually, grant};
 
 fn question(target: &str, basic: &str, more: &str) -> String {
@@ -159,4 +160,26 @@ fn connections_of_one_address() {
         connection.try_send(question("/packages.json", &basic, "").as_bytes()).is_ok()
             && connection.try_receive(false).is_some_and(|response| response.status == 200)
     });
+}
+
+/// E-R6: whoever asks for much and reads nothing is cut, however much of it is left.
+#[test]
+fn a_client_that_does_not_read() {
+    let world = World::with(|config| {
+        config.limits.stall = Duration::from_secs(1);
+        config.metrics_listen = Some("127.0.0.1:0".parse().unwrap());
+    });
+    let customer = world.customer(vec![grant("acme/pay", "*")]);
+    let head = format!(
+        "GET {} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: {}\r\n\r\n",
+        dist_path("1.0.0.0", 1),
+        customer.basic()
+    );
+    // 27 MB: more than systems keep for a connection.
+    let mut deaf = world.connect();
+    deaf.send(head.repeat(90).as_bytes());
+    eventually("it is being served", || connections(&world) == 1);
+    eventually("it is cut", || connections(&world) == 0);
+    assert_eq!(customer.get("/packages.json").status, 200);
+    drop(deaf);
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cargoman_proxy::config::EdgeConfig;
 use cargoman_proxy::tls::CertificateFiles;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
@@ -23,12 +24,17 @@ fn write(folder: &Path, name: &str) -> CertificateFiles {
     files
 }
 
-fn world(folder: &Path) -> World {
+pub(crate) fn world(folder: &Path) -> World {
+    world_with(folder, |_| {})
+}
+
+pub(crate) fn world_with(folder: &Path, change: impl FnOnce(&mut EdgeConfig)) -> World {
     let certificates = vec![write(folder, "other.example"), write(folder, HOST)];
     World::with(|config| {
         config.tls.listen = vec!["127.0.0.1:0".parse().unwrap()];
         config.tls.certificates = certificates;
         config.limits.head = Duration::from_secs(1);
+        change(config);
     })
 }
 
@@ -71,7 +77,7 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
-fn client() -> Arc<ClientConfig> {
+pub(crate) fn client() -> Arc<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().unwrap().dangerous();
     Arc::new(builder.with_custom_certificate_verifier(Arc::new(Anyone)).with_no_client_auth())

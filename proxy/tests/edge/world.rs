@@ -34,6 +34,7 @@ pub(crate) struct World {
     pub(crate) fake: Arc<Fake>,
     pub(crate) address: SocketAddr,
     addresses: Vec<SocketAddr>,
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) cache: Arc<tempfile::TempDir>,
     pub(crate) state: Arc<tempfile::TempDir>,
     pub(crate) counters: Arc<Counters>,
@@ -242,11 +243,11 @@ impl World {
         config.drain = Duration::from_secs(3);
         change(&mut config);
         let edge = Edge::new(config).unwrap();
-        let (addresses, counters) = (edge.local_addresses().to_vec(), edge.counters());
+        let (addresses, metrics, counters) = (edge.local_addresses().to_vec(), edge.metrics_address(), edge.counters());
         let address = addresses[0];
         let (stop, stopping) = watch::channel(false);
         let thread = std::thread::spawn(move || edge.run(stopping).unwrap());
-        Self { fake, address, addresses, cache, state, counters, stop, thread: Some(thread) }
+        Self { fake, address, addresses, metrics, cache, state, counters, stop, thread: Some(thread) }
     }
 
     /// As [`Self::new`], with a control plane that keeps a link, and the lease taken.

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{HTTP2_CONNECTIONS, Question, STREAMS, Said};
+use super::{GRACE, HTTP2_CONNECTIONS, Question, STREAMS, Said};
 
 pub(super) fn run(url: &str, question: &Question<'_>, (length, folder): (Duration, &Path)) -> Result<Said> {
     let log = folder.join("h2load.log");
     // It adds to what is there.
     std::fs::remove_file(&log).ok();
-    let mut command = Command::new("h2load");
+    let mut command = Command::new("timeout");
+    command.args([&format!("{}s", length.as_secs() + GRACE), "h2load"]);
     command.args(["-t1", "-c", &HTTP2_CONNECTIONS.to_string(), "-m", &STREAMS.to_string()]);
     command.arg("-D").arg(length.as_secs().to_string()).arg("--log-file").arg(&log);
     for (name, value) in &question.headers {

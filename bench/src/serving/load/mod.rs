@@ -47,6 +47,9 @@ struct Said {
     p99_microseconds: f64,
 }
 
+/// Seconds after its time that a tool may take to end: one that hangs is a fault that must show.
+pub(crate) const GRACE: u64 = 20;
+
 /// HTTP/1.1: connections. HTTP/2: so many connections of eight streams.
 pub(crate) const CONNECTIONS: usize = 64;
 pub(crate) const HTTP2_CONNECTIONS: usize = 16;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{CONNECTIONS, Question, Said};
+use super::{CONNECTIONS, GRACE, Question, Said};
 
 /// Another token for each request, and at the end how many answers had another status than they should.
 const SCRIPT: &str = r#"
@@ -30,7 +30,8 @@ function done() io.write("wrong answers: " .. thread_:get("wrong") .. "\n") end
 "#;
 
 pub(super) fn run(url: &str, question: &Question<'_>, (length, folder): (Duration, &Path)) -> Result<Said> {
-    let mut command = Command::new("wrk");
+    let mut command = Command::new("timeout");
+    command.args([&format!("{}s", length.as_secs() + GRACE), "wrk"]);
     command.args(["-t1", "--latency", "-c", &CONNECTIONS.to_string(), "-d", &format!("{}s", length.as_secs())]);
     for (name, value) in &question.headers {
         command.arg("-H").arg(format!("{name}: {value}"));

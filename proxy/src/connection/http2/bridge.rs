@@ -19,6 +19,7 @@ use pingora::protocols::http::ServerSession;
 use super::respond::{Broken, respond, send};
 use super::{Http2, Shared};
 use crate::connection::carried::Carried;
+use crate::connection::pace::Pace;
 use crate::request::admit::Fault;
 use crate::request::refuse::Refusal;
 
@@ -101,7 +102,8 @@ async fn pass_on(
     while let Some(frame) = body.frame().await {
         // Trailers go no further, as over HTTP/1.
         if let Ok(data) = frame?.into_data() {
-            send(&mut stream, data, false, shared.server.limits.stall).await?;
+            // Anew for each piece: in between it may be the control plane that is waited for.
+            send(&mut stream, data, false, &mut Pace::new(shared.server.limits.stall)).await?;
         }
     }
     Ok(stream.send_data(Bytes::new(), true).map_err(Broken::Http2)?)

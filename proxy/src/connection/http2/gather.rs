@@ -14,6 +14,7 @@ use bytes::{Buf, BytesMut};
 use pingora::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::frames::Frames;
 use crate::request::write::SLOWEST;
 
 /// With so much it goes down at once: two records of TLS.
@@ -32,11 +33,19 @@ struct Inner {
     unflushed: bool,
     /// Since when the client has been behind, moved on by what it takes at the slowest pace.
     behind: Option<Instant>,
+    frames: Frames,
+    sent: u64,
 }
+
+/// With so many frames that ask for nothing a client is cut.
+const MOST_BESIDE: u64 = 10_000;
+/// Whoever takes bytes says so in frames: for each so many bytes it may send one more.
+const BYTES_A_FRAME: u64 = 1 << 10;
 
 /// Both views of a stream.
 pub(super) fn gather(stream: Stream) -> (Gather, Sending) {
-    let inner = Inner { stream, waiting: BytesMut::new(), unflushed: false, behind: None };
+    let inner =
+        Inner { stream, waiting: BytesMut::new(), unflushed: false, behind: None, frames: Frames::new(), sent: 0 };
     let inner = Arc::new(Mutex::new(inner));
     (Gather(Arc::clone(&inner)), Sending(inner))
 }
@@ -76,6 +85,7 @@ impl Inner {
             }
             self.waiting.advance(written);
             self.unflushed = true;
+            self.sent += written as u64;
             let earned = Duration::from_millis((written * 1_000 / SLOWEST) as u64);
             self.behind = self.behind.map(|since| (since + earned).min(Instant::now()));
         }
@@ -89,7 +99,14 @@ impl Inner {
 
 impl AsyncRead for Gather {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut lock(&self.0).stream).poll_read(cx, buffer)
+        let mut inner = lock(&self.0);
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut inner.stream).poll_read(cx, buffer))?;
+        inner.frames.read(buffer.filled().get(before..).unwrap_or_default());
+        if inner.frames.beside() > MOST_BESIDE + inner.sent / BYTES_A_FRAME {
+            return Poll::Ready(Err(io::Error::other("too many frames that ask for nothing")));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

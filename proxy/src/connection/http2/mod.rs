@@ -7,6 +7,7 @@
 //! does not take what it asked for, is cut.
 
 mod bridge;
+mod frames;
 mod gather;
 mod respond;
 
@@ -26,7 +27,7 @@ use pingora::protocols::Stream;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use pingora::time::timeout;
-use tokio::time::{Instant as TokioInstant, Sleep, sleep, sleep_until};
+use tokio::time::{Sleep, sleep};
 
 use self::gather::{Gather, Sending, gather};
 use super::http1::Question;
@@ -91,7 +92,8 @@ impl Http2 {
         let Ok(Ok(mut connection)) = timeout(self.limits.head, handshake).await else { return };
         let shared =
             Arc::new(Shared { server: Arc::clone(self), origin, proxy: Arc::clone(proxy), stopping: stop.clone() });
-        let mut waiting = Waiting::new(sending, stop.clone());
+        let every = LOOKS_EVERY.min(self.limits.keep_alive).min(self.limits.stall);
+        let mut waiting = Waiting::new(sending, stop.clone(), every);
         let mut last = Instant::now();
         loop {
             match waiting.next(&mut connection).await {
@@ -123,15 +125,16 @@ fn options() -> Builder {
 /// What is waited for beside the next stream.
 struct Waiting {
     sending: Sending,
+    every: Duration,
     look: Pin<Box<Sleep>>,
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Waiting {
-    fn new(sending: Sending, mut stop: ShutdownWatch) -> Self {
+    fn new(sending: Sending, mut stop: ShutdownWatch, every: Duration) -> Self {
         // A sender that is gone cannot ask any more: that is as good as asking.
         let stopped = async move { stop.wait_for(|stopped| *stopped).await.map(drop).unwrap_or_default() };
-        Self { sending, look: Box::pin(sleep(LOOKS_EVERY)), stop: Some(Box::pin(stopped)) }
+        Self { sending, every, look: Box::pin(sleep(every)), stop: Some(Box::pin(stopped)) }
     }
 
     async fn next(&mut self, connection: &mut Connection) -> Next {
@@ -158,7 +161,7 @@ impl Waiting {
             return Poll::Ready(Next::Over);
         }
         if self.look.as_mut().poll(cx).is_ready() {
-            self.look.set(sleep_until(TokioInstant::now() + LOOKS_EVERY));
+            self.look.set(sleep(self.every));
             return Poll::Ready(Next::Look);
         }
         if self.stop.as_mut().is_some_and(|stop| stop.as_mut().poll(cx).is_ready()) {
@@ -191,7 +194,8 @@ impl Shared {
         let head = RequestHeader::from(head);
         let own = matches!(head.method, Method::GET | Method::HEAD) && body.is_end_stream();
         if !own || !target::is_of_composer(head.raw_path()) {
-            return bridge::cross(&self, head, body, respond).await;
+            // Boxed, as it is large and rare: every stream would carry its room about.
+            return Box::pin(bridge::cross(&self, head, body, respond)).await;
         }
         let Http2 { parts, limits, trusted_proxies } = &*self.server;
         let mut visit = Visit::new(started, (parts.now)(), *self.stopping.borrow());

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,10 +10,10 @@ use chrono::{DateTime, Utc};
 use h2::SendStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, HeaderValue, Response, header};
-use pingora::time::timeout;
 
+use crate::connection::pace::Pace;
 use crate::request::reply::{Body, Reply};
-use crate::request::write::{Chunks, SLOWEST};
+use crate::request::write::Chunks;
 
 /// Why a reply broke off.
 #[derive(Debug, thiserror::Error)]
@@ -20,12 +21,9 @@ pub(super) enum Broken {
     /// The stream or the connection is over.
     #[error(transparent)]
     Http2(#[from] h2::Error),
-    /// The client does not take it.
-    #[error("the client takes it too slowly")]
-    Slow,
-    /// The file cannot be read.
+    /// The file cannot be read, or the client does not take it.
     #[error(transparent)]
-    File(#[from] std::io::Error),
+    Io(#[from] io::Error),
 }
 
 /// Sends a reply; gives the bytes of the body that were handed over. There is nothing to wait for when the client's window has room
@@ -43,14 +41,9 @@ pub(super) async fn respond(
     let sending = async {
         match reply.body {
             _ if nothing_follows => Ok(0),
-            Body::Bytes(bytes) => send(&mut stream, bytes, true, stall).await,
+            Body::Bytes(bytes) => send(&mut stream, bytes, true, &mut Pace::new(stall)).await,
             Body::File { file, first, length, due } => {
-                let mut chunks = Chunks::new(file, (first, length), due);
-                let mut sent = 0;
-                while let Some(chunk) = chunks.next().await? {
-                    sent += send(&mut stream, chunk, chunks.is_over(), stall).await?;
-                }
-                Ok(sent)
+                Box::pin(send_file(&mut stream, Chunks::new(file, (first, length), due), stall)).await
             }
             Body::None | Body::Length(_) => Ok(0),
         }
@@ -63,21 +56,30 @@ pub(super) async fn respond(
     sent
 }
 
+async fn send_file(stream: &mut SendStream<Bytes>, mut chunks: Chunks, stall: Duration) -> Result<u64, Broken> {
+    let (mut sent, mut pace) = (0, Pace::new(stall));
+    while let Some(chunk) = chunks.next().await? {
+        sent += send(stream, chunk, chunks.is_over(), &mut pace).await?;
+    }
+    Ok(sent)
+}
+
 /// Hands over as much as the client's window takes, and waits for more of it.
 pub(super) async fn send(
     stream: &mut SendStream<Bytes>,
     mut bytes: Bytes,
     last: bool,
-    stall: Duration,
+    pace: &mut Pace,
 ) -> Result<u64, Broken> {
     let all = bytes.len() as u64;
     while !bytes.is_empty() {
         stream.reserve_capacity(bytes.len());
         let mut room = stream.capacity();
         if room == 0 {
-            let most = stall + Duration::from_secs((bytes.len() / SLOWEST) as u64);
-            let more = timeout(most, poll_fn(|cx| stream.poll_capacity(cx))).await;
-            room = more.map_err(|_| Broken::Slow)?.ok_or(Broken::Slow)??;
+            pace.goes_on()?;
+            let more = poll_fn(|cx| stream.poll_capacity(cx));
+            let more = async { more.await.unwrap_or(Err(h2::Reason::CANCEL.into())).map_err(io::Error::other) };
+            room = pace.step(more).await?;
         }
         let piece = bytes.split_to(room.min(bytes.len()));
         stream.send_data(piece, last && bytes.is_empty())?;

@@ -120,11 +120,24 @@ impl Reading {
         {
             return Ok(self.with_policy(Found { waited, ..found }, digest, began));
         }
+        // Boxed, as it is large and rare.
+        let rounds = self.rounds(host, digest, needed, trust);
+        Ok(self.with_policy(Found { waited: true, ..Box::pin(rounds).await? }, digest, began))
+    }
+
+    /// Asks until all that is needed is known.
+    async fn rounds(
+        &self,
+        host: &str,
+        digest: Option<Digest>,
+        needed: Needed<'_>,
+        trust: Trust,
+    ) -> Result<Found, CallError> {
         let mut round = Round::first(host.to_owned(), digest, trust != Trust::Nothing);
         for _ in 0..ROUNDS {
             let found = round.ask(self, needed).await?;
             match round.next(found, needed) {
-                Ok(found) => return Ok(self.with_policy(Found { waited: true, ..found }, digest, began)),
+                Ok(found) => return Ok(found),
                 Err(next) => round = *next,
             }
         }
@@ -137,6 +150,11 @@ impl Reading {
             true => Ok(()),
             false => self.control_plane.read(Vec::new()).await.map(|_| ()),
         }
+    }
+
+    /// How the link stands: seconds until the lease ends, and the last event that was heard.
+    pub(crate) fn link(&self) -> (f64, i64) {
+        (self.lease.seconds_left(), self.stamps.heard())
     }
 
     /// Whether a tenant is served while the edge hears nothing. Only what was known of him while the lease held may say so: a tenant

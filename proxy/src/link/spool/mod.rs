@@ -102,6 +102,16 @@ impl Spool {
         !self.slow.load(Ordering::Relaxed)
     }
 
+    /// Bytes of disk that are taken.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.lock().bytes
+    }
+
+    /// Events that could not be kept.
+    pub(crate) fn lost(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
     fn dropped(&self) {
         let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
         if dropped.is_power_of_two() {

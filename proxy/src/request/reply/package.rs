@@ -56,7 +56,8 @@ pub(crate) async fn answer(
         let identity = Bytes::from(shape.document(&visible)?);
         Ok(View::new(conditional::last_modified(id, &path, &identity), identity))
     };
-    let view = views.get(key, render).await.map_err(|Lost| Refusal::Unavailable)?;
+    // Boxed, as all that is rare here: a request that needs none of it should not carry its room about.
+    let view = Box::pin(views.get(key, render)).await.map_err(|Lost| Refusal::Unavailable)?;
     if let Some(key) = shown_as {
         views.note(key, basis, &view);
     }

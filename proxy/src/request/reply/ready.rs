@@ -90,7 +90,7 @@ impl Ready {
         if self.coding == conditions.coding || self.coding == Coding::Identity {
             return Ok(self.held.reply());
         }
-        let recoded = views.recoded(self, conditions.coding).await;
+        let recoded = Box::pin(views.recoded(self, conditions.coding)).await;
         recoded.map(|whole| whole.reply()).map_err(|Lost| Refusal::Unavailable)
     }
 
