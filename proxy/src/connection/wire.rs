@@ -142,8 +142,9 @@ async fn send_file(
 ) -> io::Result<()> {
     let Some(mut socket) = Socket::of(stream) else {
         let mut chunks = Chunks::new(file, (first, length), due);
-        while let Some(chunk) = chunks.next().await? {
-            both(stream, &chunk, &[], pace).await?;
+        let mut piece = Vec::new();
+        while chunks.read(&mut piece).await? {
+            both(stream, &piece, &[], pace).await?;
         }
         return Ok(());
     };

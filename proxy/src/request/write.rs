@@ -22,7 +22,7 @@ use crate::link::usage::Due;
 pub(crate) const SLOWEST: usize = 1_024;
 
 /// Bytes of a file that are read and sent at a time.
-pub(crate) const CHUNK: u64 = 64 << 10;
+pub(crate) const CHUNK: u64 = 32 << 10;
 
 /// A body that nobody reads is drained up to this size, so that the connection can go on; a larger one ends it.
 const MOST_DRAINED: u64 = 64 << 10;
@@ -100,39 +100,39 @@ impl Chunks {
 
     /// The next piece.
     pub(crate) async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        let mut piece = Vec::new();
+        Ok(self.read(&mut piece).await?.then(|| Bytes::from(piece)))
+    }
+
+    /// The next piece in the place of the one before; false when there is none. One buffer for all pieces stays in the processor's
+    /// caches.
+    pub(crate) async fn read(&mut self, piece: &mut Vec<u8>) -> io::Result<bool> {
         if self.is_over() {
-            return Ok(None);
+            return Ok(false);
         }
         let size = usize::try_from((self.end - self.at).min(CHUNK)).unwrap_or(0);
         let is_last = self.at + size as u64 == self.end;
         if let Some(due) = self.due.take_if(|_| is_last) {
             due.count().await;
         }
-        let chunk = match read_from_memory(&self.file, self.at, size) {
-            Some(chunk) => chunk,
+        piece.resize(size, 0);
+        match read_from_memory(&self.file, self.at, piece) {
+            Some(read) => piece.truncate(read),
             None => {
-                let (file, from) = (Arc::clone(&self.file), self.at);
-                let read = tokio::task::spawn_blocking(move || read_chunk(&file, from, size));
-                read.await.map_err(io::Error::other).and_then(|chunk| chunk)?
+                let (file, from, mut buffer) = (Arc::clone(&self.file), self.at, std::mem::take(piece));
+                let read = tokio::task::spawn_blocking(move || file.read_exact_at(&mut buffer, from).map(|()| buffer));
+                *piece = read.await.map_err(io::Error::other).and_then(|buffer| buffer)?;
             }
-        };
-        self.at += chunk.len() as u64;
-        Ok(Some(chunk))
+        }
+        self.at += piece.len() as u64;
+        Ok(true)
     }
 }
 
 /// What the system has in memory of a piece, if anything: reading it keeps nobody waiting, so no other thread is asked for it.
-fn read_from_memory(file: &File, at: u64, size: usize) -> Option<Bytes> {
-    let mut buffer = BytesMut::zeroed(size);
-    let read = preadv2(file, &mut [IoSliceMut::new(&mut buffer)], at, ReadWriteFlags::NOWAIT).ok()?;
-    buffer.truncate(read);
-    (read > 0).then(|| buffer.freeze())
-}
-
-fn read_chunk(file: &File, at: u64, size: usize) -> io::Result<Bytes> {
-    let mut buffer = BytesMut::zeroed(size);
-    file.read_exact_at(&mut buffer, at)?;
-    Ok(buffer.freeze())
+fn read_from_memory(file: &File, at: u64, buffer: &mut [u8]) -> Option<usize> {
+    let read = preadv2(file, &mut [IoSliceMut::new(buffer)], at, ReadWriteFlags::NOWAIT).ok()?;
+    (read > 0).then_some(read)
 }
 
 /// Reads a request's body of at most `most` bytes.

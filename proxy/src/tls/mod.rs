@@ -12,7 +12,7 @@ use std::time::Duration;
 use pingora::protocols::{Stream, l4};
 use pingora::time::timeout;
 use rustls::ServerConfig;
-use rustls::crypto::ring;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::ServerSessionMemoryCache;
 use tokio_rustls::TlsAcceptor;
 
@@ -31,6 +31,16 @@ pub(crate) struct Tls {
     handshake: Duration,
 }
 
+/// AES with keys of 128 bits goes first: it is as safe for this, and large archives cost a quarter less than with 256.
+fn provider() -> CryptoProvider {
+    let mut provider = ring::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| {
+        let name = suite.suite().as_str().unwrap_or_default();
+        (!name.starts_with("TLS13_"), !name.contains("AES_128"))
+    });
+    provider
+}
+
 impl Tls {
     /// For the listeners with these addresses.
     pub(crate) fn new(
@@ -38,11 +48,12 @@ impl Tls {
         listeners: Vec<SocketAddr>,
         handshake: Duration,
     ) -> Result<Self, rustls::Error> {
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(certificates);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.ignore_client_order = true;
         // Its keys change every few hours and die with the process.
         config.ticketer = ring::Ticketer::new()?;
         config.session_storage = ServerSessionMemoryCache::new(SESSIONS);

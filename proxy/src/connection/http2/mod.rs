@@ -47,6 +47,9 @@ const MOST_AT_ONCE: usize = 32;
 /// How often a connection is looked at: whether it is idle or stuck.
 const LOOKS_EVERY: Duration = Duration::from_secs(5);
 
+/// Bytes of a stream that may wait: what is read long before it is sent has left the processor's caches by then.
+const MOST_WAITING: usize = 128 << 10;
+
 type Incoming = (http::Request<RecvStream>, SendResponse<Bytes>);
 type Connection = h2::server::Connection<Gather, Bytes>;
 
@@ -118,7 +121,7 @@ impl Http2 {
 fn options() -> Builder {
     let mut options = Builder::new();
     let fields = u32::try_from(MOST_BYTES + target::MOST_TARGET).unwrap_or(u32::MAX);
-    options.max_concurrent_streams(MOST_STREAMS).max_header_list_size(fields);
+    options.max_concurrent_streams(MOST_STREAMS).max_header_list_size(fields).max_send_buffer_size(MOST_WAITING);
     options
 }
 
