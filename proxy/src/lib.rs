@@ -20,4 +20,6 @@ pub mod plugin;
 mod request;
 pub mod server;
 mod settings;
+#[cfg(feature = "steps")]
+pub mod steps;
 pub mod tls;

@@ -49,6 +49,12 @@ impl Link {
         Self::over(ScaleOut::start_with_proxies(control_planes, edges))
     }
 
+    /// The same with more in the configuration of each edge.
+    #[track_caller]
+    pub fn start_with_edge_config(control_planes: usize, edges: usize, toml: &str) -> Self {
+        Self::over(ScaleOut::start_with_edge_config(control_planes, edges, toml))
+    }
+
     #[track_caller]
     fn over(world: ScaleOut) -> Self {
         let git = HttpServer::start();

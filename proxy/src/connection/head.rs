@@ -15,8 +15,8 @@ use crate::request::target;
 pub(super) const MOST_HEAD: usize = MOST_BYTES + target::MOST_TARGET;
 
 /// A well-formed head.
-pub(super) struct Head {
-    pub(super) request: RequestHeader,
+pub(crate) struct Head {
+    pub(crate) request: RequestHeader,
     /// Its bytes and the empty line, for whoever reads it again.
     pub(super) raw: Bytes,
     /// Whether it is a question that the edge answers by itself, without a body or a change of protocol: anything else is Pingora's.
@@ -26,7 +26,7 @@ pub(super) struct Head {
 }
 
 /// Takes the next head from the front of what was read; none as long as it is not whole.
-pub(super) fn take(read: &mut BytesMut) -> Result<Option<Head>, Fault> {
+pub(crate) fn take(read: &mut BytesMut) -> Result<Option<Head>, Fault> {
     // Robust clients of old end a body with an empty line of their own (RFC 9112, 2.2).
     while read.starts_with(b"\r\n") {
         let _ = read.split_to(2);

@@ -6,14 +6,14 @@
 
 mod carried;
 mod client;
-mod head;
+pub(crate) mod head;
 mod http1;
 mod http2;
 mod open;
 mod origin;
 mod pace;
 mod sendfile;
-mod wire;
+pub(crate) mod wire;
 
 use std::sync::Arc;
 

@@ -84,7 +84,8 @@ pub(super) async fn write(
     }
 }
 
-fn head(out: &mut BytesMut, reply: &Reply, now: DateTime<Utc>) {
+/// The head of a reply.
+pub(crate) fn head(out: &mut BytesMut, reply: &Reply, now: DateTime<Utc>) {
     match &reply.head {
         // Fields that come to those of the head stand beside them or in their place.
         Some(head) if reply.headers.is_empty() => out.extend_from_slice(&head.wire),

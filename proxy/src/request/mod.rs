@@ -1,7 +1,7 @@
 //! What happens to a request: [`answer`] is the steps as one straight function, one file each.
 
 pub(crate) mod admit;
-mod authenticate;
+pub(crate) mod authenticate;
 pub(crate) mod authorize;
 pub(crate) mod bearer;
 mod host;

@@ -62,7 +62,7 @@ impl ScaleOut {
         Self::begin(control_planes, edges, (false, ""))
     }
 
-    /// The same, with these further sections in the configuration of each edge.
+    /// The same, with more in the configuration of each edge: keys of its section `[edge]`, and sections of their own.
     #[track_caller]
     pub fn start_with_edge_config(control_planes: usize, edges: usize, toml: &str) -> Self {
         Self::begin(control_planes, edges, (false, toml))
@@ -136,7 +136,7 @@ impl ScaleOut {
         };
         let toml = format!(
             "[edge]\nname = \"edge-{number}\"\nlisten = [\"127.0.0.1:{port}\"]\nthreads = 2\ndrain_seconds = 2\n\
-             state_directory = {:?}\n[control_plane]\nedge_urls = [{}]\npublic_urls = [{}]\n[cache]\ndirectory = {:?}\n{more}",
+             state_directory = {:?}\n{more}[control_plane]\nedge_urls = [{}]\npublic_urls = [{}]\n[cache]\ndirectory = {:?}\n",
             root.join(format!("edge-state-{number}")),
             urls(|ports| ports.1),
             urls(|ports| ports.0),
