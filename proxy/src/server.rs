@@ -354,7 +354,7 @@ impl Background {
         if let Some((listener, metrics)) = self.metrics {
             tokio::spawn(listener.serve(metrics, Arc::clone(&parts)));
         }
-        tokio::spawn(async move { parts.dists.adopt().await });
+        tokio::spawn(async move { parts.dists.adopt((parts.now)().timestamp()).await });
     }
 }
 

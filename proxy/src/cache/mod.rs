@@ -10,6 +10,7 @@ pub(crate) mod kept;
 pub(crate) mod memory;
 pub(crate) mod packages;
 pub(crate) mod room;
+pub(crate) mod roots;
 pub(crate) mod stamps;
 pub(crate) mod tenants;
 pub(crate) mod views;

@@ -29,6 +29,8 @@ pub(crate) enum Ground<'a> {
     Token(TenantId, &'a Digest),
     /// A package.
     Package(TenantId, &'a PackageName),
+    /// Every package of a tenant.
+    Packages(TenantId),
     /// A collection.
     Collection(TenantId, &'a CollectionId),
     /// The names of all packages.
@@ -105,7 +107,7 @@ impl Stamps {
 
     /// From now on events after `position` are heard, and what is read as of it can be kept.
     pub(crate) fn begin(&self, position: Position) {
-        self.heard.store(position.seq, Ordering::Relaxed);
+        self.heard.store(position.seq, Ordering::SeqCst);
         if self.epoch.load(Ordering::SeqCst) == position.epoch {
             return;
         }
@@ -136,12 +138,19 @@ impl Stamps {
 
     /// Takes an event in.
     pub(crate) fn apply(&self, seq: Seq, change: &Change) {
-        self.heard.store(seq, Ordering::Relaxed);
         for ground in grounds(change).into_iter().flatten() {
             if let Some(last) = self.last.get(self.place(&ground).0 as usize) {
                 last.fetch_max(seq, Ordering::SeqCst);
             }
         }
+        // Last: what is stamped with it must not hold against what it names.
+        self.heard.store(seq, Ordering::SeqCst);
+    }
+
+    /// The stamp of what is made now from facts that hold: nothing that was heard until now happened to them later.
+    pub(crate) fn reached(&self) -> Stamp {
+        let generation = self.generation.load(Ordering::SeqCst);
+        Stamp { generation, seq: self.heard.load(Ordering::SeqCst) }
     }
 
     /// A question is about to be sent.
@@ -191,7 +200,9 @@ fn grounds(change: &Change) -> [Option<Ground<'_>>; 2] {
         Change::Customer { tenant, customer } => Ground::Customer(*tenant, customer),
         Change::Token { tenant, digest, .. } => Ground::Token(*tenant, digest),
         // Adding or removing a package changes the directory, which says so itself.
-        Change::Package { tenant, name } => Ground::Package(*tenant, name),
+        Change::Package { tenant, name } => {
+            return [Some(Ground::Package(*tenant, name)), Some(Ground::Packages(*tenant))];
+        }
         Change::Collection { tenant, collection } => Ground::Collection(*tenant, collection),
         Change::Directory { tenant } => Ground::Directory(*tenant),
     };

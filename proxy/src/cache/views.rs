@@ -12,6 +12,7 @@ use quick_cache::sync::Cache;
 use super::collections::Held;
 use super::packages::KeptPackage;
 use super::room::{self, ByWeight, Weighed};
+use super::roots::Roots;
 use super::{Known, Lost};
 use crate::observe::counters::{Counters, Event};
 use crate::request::reply::encoding::Coding;
@@ -88,9 +89,9 @@ struct Shown {
 }
 
 /// A state of a fact.
-type Edition = (u64, Revision);
+pub(super) type Edition = (u64, Revision);
 
-fn edition<V>(known: &Known<V>) -> Edition {
+pub(super) fn edition<V>(known: &Known<V>) -> Edition {
     (known.standing.stamp.generation(), known.revision)
 }
 
@@ -126,15 +127,17 @@ pub(crate) struct Views {
     shown: Cache<ShownKey, Weighed<Arc<Shown>>, ByWeight, RandomState>,
     /// By document and coding.
     recoded: Cache<(DocumentId, Coding), Weighed<Arc<Recoded>>, ByWeight, RandomState>,
+    pub(crate) roots: Roots,
     counters: Arc<Counters>,
 }
 
-/// What the three take, or may take.
+/// What each takes, or may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rooms {
     pub(crate) documents: u64,
     pub(crate) shown: u64,
     pub(crate) recoded: u64,
+    pub(crate) roots: u64,
 }
 
 impl Views {
@@ -144,6 +147,7 @@ impl Views {
             cache: room::cache(rooms.documents),
             shown: room::cache(rooms.shown),
             recoded: room::cache(rooms.recoded),
+            roots: Roots::new(rooms.roots),
             counters,
         }
     }
@@ -153,11 +157,17 @@ impl Views {
         self.cache.set_capacity(rooms.documents);
         self.shown.set_capacity(rooms.shown);
         self.recoded.set_capacity(rooms.recoded);
+        self.roots.resize(rooms.roots);
     }
 
     /// What they take.
     pub(crate) fn taken(&self) -> Rooms {
-        Rooms { documents: self.cache.weight(), shown: self.shown.weight(), recoded: self.recoded.weight() }
+        Rooms {
+            documents: self.cache.weight(),
+            shown: self.shown.weight(),
+            recoded: self.recoded.weight(),
+            roots: self.roots.bytes(),
+        }
     }
 
     /// The document that somebody with the same rights was shown, if it would be chosen again.
@@ -178,6 +188,7 @@ impl Views {
         self.cache.clear();
         self.shown.clear();
         self.recoded.clear();
+        self.roots.clear();
     }
 
     /// The document, rendered by `render` away from the threads that serve if nobody has rendered it yet.
@@ -261,7 +272,7 @@ mod tests {
     }
 
     fn views() -> Views {
-        Views::new(Rooms { documents: 1 << 20, shown: 1 << 20, recoded: 1 << 20 }, Arc::default())
+        Views::new(Rooms { documents: 1 << 20, shown: 1 << 20, recoded: 1 << 20, roots: 1 << 20 }, Arc::default())
     }
 
     fn held(revisions: &[i64]) -> Held {

@@ -1,9 +1,7 @@
 //! An answer as bytes of HTTP/1: the head and, as far as it fits, the body go out in one write.
 
 use std::cell::RefCell;
-use std::fs::File;
 use std::io::{self, IoSlice};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
@@ -14,6 +12,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::pace::Pace;
 use super::sendfile::Socket;
+use crate::cache::dists::Archive;
 use crate::link::usage::Due;
 use crate::request::reply::{Body, Reply};
 use crate::request::write::{CHUNK, Chunks};
@@ -74,10 +73,10 @@ pub(super) async fn write(
             }
             Ok(bytes.len() as u64)
         }
-        Body::File { file, first, length, due } if !head_only && length > 0 => {
+        Body::File { archive, first, length, due } if !head_only && length > 0 => {
             // The head goes before anything is counted.
             both(stream, out, &[], &mut pace).await?;
-            send_file(stream, (file, first, length), due, &mut pace).await?;
+            send_file(stream, (archive, first, length), due, &mut pace).await?;
             Ok(length)
         }
         _ => both(stream, out, &[], &mut pace).await.map(|()| 0),
@@ -137,12 +136,12 @@ fn date(out: &mut BytesMut, now: DateTime<Utc>) {
 /// What is `due` is kept before the last piece goes out, as [`Chunks`] does.
 async fn send_file(
     stream: &mut Stream,
-    (file, first, length): (Arc<File>, u64, u64),
+    (mut archive, first, length): (Archive, u64, u64),
     due: Option<Box<Due>>,
     pace: &mut Pace,
 ) -> io::Result<()> {
     let Some(mut socket) = Socket::of(stream) else {
-        let mut chunks = Chunks::new(file, (first, length), due);
+        let mut chunks = Chunks::new(archive, (first, length), due);
         let mut piece = Vec::new();
         while chunks.read(&mut piece).await? {
             both(stream, &piece, &[], pace).await?;
@@ -150,11 +149,18 @@ async fn send_file(
         return Ok(());
     };
     let (end, last) = (first + length, first + length - length.min(CHUNK));
-    socket.send(&file, first, last - first, pace).await?;
+    let mut at = first;
+    while at < last {
+        let to = archive.until(at, last).await?;
+        socket.send(archive.file(), at, to - at, pace).await?;
+        at = to;
+    }
+    // All of it is right before anything is counted.
+    archive.until(end - 1, end).await?;
     if let Some(due) = due {
         due.count().await;
     }
-    socket.send(&file, last, end - last, pace).await
+    socket.send(archive.file(), last, end - last, pace).await
 }
 
 /// Two pieces as one write, as long as the system takes them so.

@@ -100,6 +100,8 @@ pub(crate) enum Event {
     Rendered,
     /// A document was made in a coding that few ask for.
     Recoded,
+    /// A root file was made.
+    RootMade,
     /// All facts for a request were there.
     FactsKnown,
     /// Some were asked for.
@@ -121,7 +123,7 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    const COUNT: usize = 11;
+    const COUNT: usize = 12;
 }
 
 /// Upper bounds of the classes of times, in microseconds; one more class is above all of them.
@@ -169,6 +171,12 @@ impl Counters {
     #[must_use]
     pub fn views_rendered(&self) -> u64 {
         self.events(Event::Rendered)
+    }
+
+    /// Root files that were made: as for documents, but anew when any package changes.
+    #[must_use]
+    pub fn roots_made(&self) -> u64 {
+        self.events(Event::RootMade)
     }
 
     pub(crate) fn count(&self, event: Event) {

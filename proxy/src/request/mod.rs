@@ -15,11 +15,14 @@ mod tenant;
 pub(crate) mod visit;
 pub(crate) mod write;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use cargoman_composer::name::PackageName;
-use cargoman_edge_protocol::{Access, Tenant, TenantId};
+use cargoman_edge_protocol::{Access, TenantId};
 use chrono::{DateTime, Utc};
+use futures::FutureExt;
+use http::header::CONTENT_ENCODING;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
@@ -30,10 +33,11 @@ use self::reply::Reply;
 use self::route::Route;
 use self::secure::Redirect;
 use self::visit::Visit;
-use crate::cache::collections::Held;
 use crate::cache::dists::Dists;
+use crate::cache::roots::{Chosen, Roots};
+use crate::cache::stamps::Stamp;
 use crate::cache::views::Views;
-use crate::link::reading::{Found, Needed, Reading, WhichPackages};
+use crate::link::reading::{Found, Needed, Reading, SoFar, WhichPackages};
 use crate::link::spool::Spool;
 use crate::link::token_uses::TokenUses;
 use crate::link::usage::Meter;
@@ -88,14 +92,20 @@ impl Asking for Session {
 
 /// Answers a request, or says that the control plane will.
 pub(crate) async fn answer(parts: &Parts, visit: &mut Visit, asked: &mut impl Asking) -> Answer {
-    let mut answer = match steps(parts, visit, asked).await {
-        Ok(answer) => answer,
-        Err(refusal) => Answer::Reply(refusal.reply()),
+    let answering = async {
+        let mut answer = match steps(parts, visit, asked).await {
+            Ok(answer) => answer,
+            Err(refusal) => Answer::Reply(refusal.reply()),
+        };
+        if let Answer::Reply(reply) = &mut answer {
+            visit.adjust(&parts.plugins, asked.head(), reply);
+        }
+        answer
     };
-    if let Answer::Reply(reply) = &mut answer {
-        visit.adjust(&parts.plugins, asked.head(), reply);
-    }
-    answer
+    // Nothing was sent yet, so that a panic, a plugin's or ours, can be answered. It was counted and logged where it arose (E-R16).
+    // What it left behind is dropped with the request; what requests share is behind locks that forgive it.
+    let answered = AssertUnwindSafe(answering).catch_unwind().await;
+    answered.unwrap_or_else(|_| Answer::Reply(Refusal::Failed.reply()))
 }
 
 async fn steps(parts: &Parts, visit: &mut Visit, asked: &mut impl Asking) -> Result<Answer, Refusal> {
@@ -128,8 +138,10 @@ async fn steps(parts: &Parts, visit: &mut Visit, asked: &mut impl Asking) -> Res
     // 2 to 4 Whose registry, which route, whose token: from one read that began after the request came in.
     let digest = credential.digest().filter(|_| route != Route::PassThrough);
     let began = visit.began;
-    let packages =
-        |tenant: &Tenant, access: Option<&Access>, held: &Held| packages(&route, tenant, access, held, began);
+    let chosen = Chosen::default();
+    let packages = |so_far: SoFar<'_>| packages(&route, so_far, began, (&parts.views.roots, &chosen));
+    // Before anything is read: what comes later is no part of what is made from it.
+    let reached = parts.reading.reached();
     let needed = needed(&route, &packages);
     let found = parts.reading.read(began, request.host.as_str(), digest, needed).await.map_err(|error| {
         tracing::warn!(target: "cargoman::edge", %error, "facts could not be read");
@@ -163,12 +175,20 @@ async fn steps(parts: &Parts, visit: &mut Visit, asked: &mut impl Asking) -> Res
     let (token_id, rights) = (holding.token_id(), holding.rights(now));
     let bearer = Bearer { tenant, access, held: &found.held, token_id, rights, now };
     authorize::enter(&bearer)?;
+    if route == Route::Root {
+        // The rights of a token that is new here have their name only now.
+        let so_far = SoFar { tenant, holding: Some(holding), held: &found.held, stamps: parts.reading.stamps_held() };
+        if let Some(root) = chosen.take().or_else(|| reply::root::kept(so_far, now, &parts.views.roots)) {
+            return root.reply(&request.conditions, &parts.views).await.map(Answer::Reply);
+        }
+    }
     let body = match route {
+        Route::Installs if asked.head().headers.contains_key(CONTENT_ENCODING) => return Err(Refusal::BodyCoded),
         Route::Installs => Box::pin(asked.body(reply::installs::MOST_BYTES)).await?,
         _ => bytes::Bytes::new(),
     };
     let meter = Meter { spool: &parts.spool, address, headers: &asked.head().headers };
-    reply(parts, &request, &route, &bearer, &found, (&body, meter)).await.map(Answer::Reply)
+    reply(parts, &request, &route, &bearer, (&found, reached), (&body, meter)).await.map(Answer::Reply)
 }
 
 async fn reply(
@@ -176,11 +196,14 @@ async fn reply(
     request: &admit::Admitted,
     route: &Route,
     bearer: &Bearer<'_>,
-    found: &Found,
+    (found, reached): (&Found, Option<Stamp>),
     (body, meter): (&[u8], Meter<'_>),
 ) -> Result<Reply, Refusal> {
     Ok(match route {
-        Route::Root => reply::root::answer(request, bearer, &found.all()),
+        Route::Root => {
+            parts.counters.count(Event::RootMade);
+            reply::root::answer(request, bearer, (found, reached), &parts.views).await?
+        }
         Route::Package { name, file } => {
             reply::package::answer(request, bearer, (name, *file), found.package(name), &parts.views).await?
         }
@@ -207,12 +230,12 @@ fn needed<'a>(route: &Route, packages: &'a WhichPackages<'a>) -> Needed<'a> {
 /// The packages among it.
 fn packages(
     route: &Route,
-    tenant: &Tenant,
-    access: Option<&Access>,
-    held: &Held,
+    so_far: SoFar<'_>,
     now: DateTime<Utc>,
+    (roots, chosen): (&Roots, &Chosen),
 ) -> Vec<PackageName> {
-    match (route, access) {
+    let SoFar { holding, held, .. } = so_far;
+    match (route, holding.map(|holding| &**holding)) {
         // What is not his is not looked up: a name that is there would be answered sooner than one that is not (E-E4).
         (Route::Package { name, .. } | Route::Dist { name, .. }, Some(access))
             if !bearer::has_grant(access, held, name) =>
@@ -220,7 +243,12 @@ fn packages(
             Vec::new()
         }
         (Route::Package { name, .. } | Route::Dist { name, .. }, _) => vec![name.clone()],
-        (Route::Root, Some(access)) => reply::root::packages(tenant, access, held, now),
+        (Route::Root, Some(access)) => {
+            let root = reply::root::kept(so_far, now, roots);
+            let is_there = root.is_some();
+            chosen.set(root);
+            if is_there { Vec::new() } else { reply::root::packages(so_far.tenant, access, held, now) }
+        }
         (Route::List | Route::Search | Route::Providers { .. }, Some(access)) => bearer::under(access, held, |_| true),
         _ => Vec::new(),
     }

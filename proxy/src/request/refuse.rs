@@ -43,10 +43,14 @@ pub(crate) enum Refusal {
     BodyTooLarge { most: usize },
     /// The body is not what the route takes.
     BodyMalformed,
+    /// The body is compressed; nothing a client sends is expanded here.
+    BodyCoded,
     /// The client did not send its body in time.
     BodyLate,
     /// The range lies outside the dist.
     Range { size: u64 },
+    /// A fault of ours, or of a plugin.
+    Failed,
     /// The control plane or the disk cannot be relied on now.
     Unavailable,
     /// As `Unavailable`, in the words of the REST API.
@@ -98,7 +102,7 @@ impl Refusal {
         for (name, value) in self.fields() {
             reply.set(name, value);
         }
-        reply.close = matches!(self, Self::Fault(_) | Self::BodyTooLarge { .. } | Self::BodyLate);
+        reply.close = matches!(self, Self::Fault(_) | Self::BodyTooLarge { .. } | Self::BodyLate | Self::Failed);
         reply
     }
 
@@ -114,8 +118,10 @@ impl Refusal {
             Self::NotFound | Self::NoSuchPackage => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyCoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyLate => StatusCode::REQUEST_TIMEOUT,
             Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable | Self::UpstreamUnavailable { timed_out: false } => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamUnavailable { timed_out: true } => StatusCode::GATEWAY_TIMEOUT,
             Self::Plugin { status, .. } => *status,
@@ -172,8 +178,10 @@ impl Refusal {
             Self::Method { allow } => format!("This address takes {allow} only."),
             Self::BodyTooLarge { most } => format!("The body is larger than {most} bytes."),
             Self::BodyMalformed => "The body is not the JSON that this address takes.".to_owned(),
+            Self::BodyCoded => "Send the body without Content-Encoding.".to_owned(),
             Self::BodyLate => "The body did not arrive in time.".to_owned(),
             Self::Range { size } => format!("The range lies outside the {size} bytes of this archive."),
+            Self::Failed => "The registry failed at this request, which is its fault. Try again; its operator finds the reason in the log.".to_owned(),
             Self::Unavailable | Self::UpstreamUnavailable { .. } => {
                 "The registry cannot answer for the moment. Try again in a few seconds.".to_owned()
             }
@@ -255,6 +263,8 @@ mod tests {
             (Refusal::BodyTooLarge { most: 10 }, 413, "10 bytes"),
             (Refusal::BodyMalformed, 400, "JSON"),
             (Refusal::Range { size: 10 }, 416, "10 bytes"),
+            (Refusal::BodyCoded, 415, "Content-Encoding"),
+            (Refusal::Failed, 500, "Try again"),
             (Refusal::Unavailable, 503, "Try again"),
             (
                 Refusal::Plugin {
@@ -295,7 +305,7 @@ mod tests {
         ] {
             assert!(!refusal.reply().close, "{refusal:?}");
         }
-        assert!(Refusal::Fault(Fault::Body).reply().close);
+        assert!(Refusal::Fault(Fault::Body).reply().close && Refusal::Failed.reply().close);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use rustix::io::{ReadWriteFlags, preadv2};
 
 use super::refuse::Refusal;
 use super::reply::{Body, Reply};
+use crate::cache::dists::Archive;
 use crate::link::usage::Due;
 
 /// Slowest pace at which a client may take an answer, in bytes a second.
@@ -51,7 +52,7 @@ pub(crate) async fn write(session: &mut Session, reply: Reply) -> pingora::Resul
     match reply.body {
         _ if nothing_follows => Ok(()),
         Body::Bytes(bytes) => session.as_downstream_mut().write_response_body(bytes, true).await,
-        Body::File { file, first, length, due } => write_file(session, file, (first, length), due).await,
+        Body::File { archive, first, length, due } => write_file(session, archive, (first, length), due).await,
         Body::None | Body::Length(_) => Ok(()),
     }
 }
@@ -66,31 +67,31 @@ async fn write_header(session: &mut Session, header: ResponseHeader, end: bool) 
 
 async fn write_file(
     session: &mut Session,
-    file: Arc<File>,
+    archive: Archive,
     range: (u64, u64),
     due: Option<Box<Due>>,
 ) -> pingora::Result<()> {
-    let mut chunks = Chunks::new(file, range, due);
+    let mut chunks = Chunks::new(archive, range, due);
     while let Some(chunk) = chunks.next().await.or_err(ErrorType::FileReadError, "reading a cached archive")? {
         session.as_downstream_mut().write_response_body(chunk, chunks.is_over()).await?;
     }
     Ok(())
 }
 
-/// Part of a file, piece by piece.
+/// Part of an archive, piece by piece.
 ///
 /// What is `due` is kept after the header has gone out and before the last piece does: whoever has the whole file was counted, and
 /// whoever is counted had at least its beginning.
 pub(crate) struct Chunks {
-    file: Arc<File>,
+    archive: Archive,
     at: u64,
     end: u64,
     due: Option<Box<Due>>,
 }
 
 impl Chunks {
-    pub(crate) const fn new(file: Arc<File>, (first, length): (u64, u64), due: Option<Box<Due>>) -> Self {
-        Self { file, at: first, end: first + length, due }
+    pub(crate) const fn new(archive: Archive, (first, length): (u64, u64), due: Option<Box<Due>>) -> Self {
+        Self { archive, at: first, end: first + length, due }
     }
 
     /// Whether the last piece was given.
@@ -110,16 +111,17 @@ impl Chunks {
         if self.is_over() {
             return Ok(false);
         }
-        let size = usize::try_from((self.end - self.at).min(CHUNK)).unwrap_or(0);
+        let to = self.archive.until(self.at, self.end).await?;
+        let size = usize::try_from((to - self.at).min(CHUNK)).unwrap_or(0);
         let is_last = self.at + size as u64 == self.end;
         if let Some(due) = self.due.take_if(|_| is_last) {
             due.count().await;
         }
         piece.resize(size, 0);
-        match read_from_memory(&self.file, self.at, piece) {
+        match read_from_memory(self.archive.file(), self.at, piece) {
             Some(read) => piece.truncate(read),
             None => {
-                let (file, from, mut buffer) = (Arc::clone(&self.file), self.at, std::mem::take(piece));
+                let (file, from, mut buffer) = (Arc::clone(self.archive.file()), self.at, std::mem::take(piece));
                 let read = tokio::task::spawn_blocking(move || file.read_exact_at(&mut buffer, from).map(|()| buffer));
                 *piece = read.await.map_err(io::Error::other).and_then(|buffer| buffer)?;
             }

@@ -62,7 +62,8 @@ impl Connection {
         self.try_receive(head).expect("an answer")
     }
 
-    pub(crate) fn try_receive(&mut self, head: bool) -> Option<Response> {
+    /// Reads the head of an answer alone.
+    pub(crate) fn begin(&mut self) -> Option<Response> {
         let mut line = String::new();
         if self.stream.read_line(&mut line).ok()? == 0 {
             return None;
@@ -75,7 +76,20 @@ impl Connection {
             let Some((name, value)) = line.trim_end().split_once(": ") else { break };
             fields.push((name.to_ascii_lowercase(), value.to_owned()));
         }
-        let mut response = Response { status, fields, body: Vec::new() };
+        Some(Response { status, fields, body: Vec::new() })
+    }
+
+    /// So many bytes of a body, or all until the connection ends.
+    pub(crate) fn read(&mut self, most: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // A connection that breaks off has ended too.
+        (&mut self.stream).take(most as u64).read_to_end(&mut bytes).ok();
+        bytes
+    }
+
+    pub(crate) fn try_receive(&mut self, head: bool) -> Option<Response> {
+        let mut response = self.begin()?;
+        let status = response.status;
         if head || status == 304 || status == 204 {
             return Some(response);
         }

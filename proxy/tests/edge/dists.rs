@@ -325,3 +325,57 @@ fn files(directory: &std::path::Path) -> usize {
         std::fs::read_dir(directory).map(|entries| entries.flatten().collect()).unwrap_or_else(|_| Vec::new());
     entries.iter().map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 }).sum()
 }
+
+/// Large archives: the beginning goes out while the rest comes; the end only when all of it is right.
+#[test]
+fn sent_while_it_comes() {
+    let world = World::new();
+    let customer = world.customer(vec![grant("acme/large", "*")]);
+    let mut bytes: Vec<u8> = (0..3_000_000_u32).map(|at| (at % 251) as u8).collect();
+    let mut large = version("acme/large", "1.0.0", "2025-01-01", &reference(9));
+    large.dist = super::world::dist(&bytes);
+    let key = format!("{}/{}", tenant_id(1), Digest::of(&bytes));
+    world.put_package(tenant_id(1), package("acme/large", vec![large]));
+    let path = format!("/dist/acme/large/1.0.0.0/{}.zip", reference(9));
+    let question = |range: &str| {
+        format!("GET {path} HTTP/1.1\r\nHost: acme.example\r\nAuthorization: {}\r\n{range}\r\n", customer.basic())
+    };
+    // The source stops in the middle: what came is sent to the two who ask for all, nothing to who asks for a part.
+    let (sender, stops) = tokio::sync::watch::channel(2_000_000);
+    *world.fake.dist_stops.lock().unwrap() = Some(stops.clone());
+    world.fake.dists.lock().unwrap().insert(key.clone(), bytes.clone());
+    let mut readers = [world.connect(), world.connect()];
+    for reader in &mut readers {
+        reader.send(question("").as_bytes());
+        let head = reader.begin().unwrap();
+        assert_eq!((head.status, head.field("content-length")), (200, Some("3000000")));
+        assert_eq!(reader.read(1_000_000), bytes[..1_000_000]);
+    }
+    let mut part = world.connect();
+    part.send(question("Range: bytes=0-9\r\n").as_bytes());
+    assert_eq!(world.fills(), 1);
+    assert_eq!(files(&world.cache.path().join(tenant_id(1).to_string())), 0);
+    sender.send_replace(usize::MAX);
+    for reader in &mut readers {
+        assert_eq!(reader.read(2_000_000), bytes[1_000_000..]);
+    }
+    assert_eq!(part.receive(false).body, bytes[..10]);
+    assert_eq!((world.fills(), customer.get(&path).body == bytes), (1, true));
+
+    // One wrong byte: nobody gets the end of it, and nothing is kept.
+    let hex = Digest::of(&bytes).to_hex();
+    let file = world.cache.path().join(tenant_id(1).to_string()).join(&hex[..2]).join(&hex);
+    std::fs::remove_file(&file).unwrap();
+    bytes[1_500_000] ^= 1;
+    world.fake.dists.lock().unwrap().insert(key, bytes.clone());
+    let mut reader = world.connect();
+    reader.send(question("").as_bytes());
+    assert_eq!(reader.begin().unwrap().status, 200);
+    let got = reader.read(usize::MAX);
+    assert!(got.len() < bytes.len(), "{} bytes", got.len());
+    let mut part = world.connect();
+    part.send(question("Range: bytes=0-9\r\n").as_bytes());
+    assert_eq!(part.receive(false).status, 503);
+    assert!(!file.exists());
+    assert_eq!(files(&world.cache.path().join("unfinished")), 0);
+}

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -12,12 +13,16 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use cargoman_edge_protocol::{Answer, Batch, Entry, Key, ReadReply, ReadRequest, Revision, UsageEvent};
 
+use tokio::sync::watch;
+
 use super::fake_link::FakeLink;
 
 #[derive(Default)]
 pub(crate) struct Fake {
     pub(crate) facts: Mutex<HashMap<Key, (Revision, Entry)>>,
     pub(crate) dists: Mutex<HashMap<String, Vec<u8>>>,
+    /// Archives stop at this byte until it moves.
+    pub(crate) dist_stops: Mutex<Option<watch::Receiver<usize>>>,
     /// Every batch that came, counted or not.
     pub(crate) batches: Mutex<Vec<Batch>>,
     /// What batches are answered; 0 stands for 204.
@@ -122,7 +127,24 @@ async fn dist(
     let bytes = fake.dists.lock().unwrap().get(&format!("{tenant}/{sha256}")).cloned();
     // Long enough for everyone who asks at once to be waiting for the one fill.
     tokio::task::yield_now().await;
-    bytes.map_or_else(|| StatusCode::NOT_FOUND.into_response(), IntoResponse::into_response)
+    let stops = fake.dist_stops.lock().unwrap().clone();
+    match (bytes, stops) {
+        (None, _) => StatusCode::NOT_FOUND.into_response(),
+        (Some(bytes), None) => bytes.into_response(),
+        (Some(bytes), Some(stops)) => stopping(bytes, stops).into_response(),
+    }
+}
+
+/// Bytes that come as far as they may.
+fn stopping(bytes: Vec<u8>, stops: watch::Receiver<usize>) -> Body {
+    let pieces = bytes.chunks(50_000).map(<[u8]>::to_vec).collect::<Vec<_>>().into_iter();
+    let next = |(mut pieces, mut stops, sent): (std::vec::IntoIter<Vec<u8>>, watch::Receiver<usize>, usize)| async move {
+        let piece = pieces.next()?;
+        stops.wait_for(|stop| *stop >= sent + piece.len()).await.ok()?;
+        let sent = sent + piece.len();
+        Some((Ok::<_, std::io::Error>(piece), (pieces, stops, sent)))
+    };
+    Body::from_stream(futures::stream::unfold((pieces, stops, 0), next))
 }
 
 async fn usage(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(batch): Json<Batch>) -> StatusCode {

@@ -18,6 +18,8 @@ mod metrics;
 mod passing;
 mod process;
 mod refusals;
+mod roots;
+mod smuggling;
 mod tls;
 mod tokens;
 mod usage;

@@ -24,6 +24,11 @@ pub(crate) fn connections(world: &World) -> usize {
     value(&scrape(world), "cargoman_edge_connections").unwrap() as usize
 }
 
+/// Panics that were counted.
+pub(crate) fn panics(world: &World) -> usize {
+    value(&scrape(world), "cargoman_edge_panics_total{where=\"any\"}").unwrap() as usize
+}
+
 #[test]
 fn what_happened_is_counted() {
     let world = world();

@@ -119,6 +119,22 @@ fn installs_are_reported() {
     assert_eq!(anonymous.status, 401);
 }
 
+/// E-R19: nothing that a client sends is expanded; what it says it is, is taken at its word.
+#[test]
+fn a_compressed_report() {
+    let world = World::new();
+    let customer = world.customer(vec![grant("acme/pay", "*")]);
+    for coding in ["gzip", "br", "gzip, gzip", "zstd"] {
+        let mut connection = world.connect();
+        let request = format!(
+            "POST /downloads HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: {}\r\nContent-Encoding: {coding}\r\nContent-Length: 4\r\n\r\nabcd",
+            customer.basic()
+        );
+        connection.send(request.as_bytes());
+        assert_eq!(connection.receive(false).status, 415, "{coding}");
+    }
+}
+
 #[test]
 fn a_report_that_is_too_large_or_waits_to_be_asked_for() {
     let world = World::new();

@@ -51,6 +51,10 @@ struct Running {
 
 impl Running {
     fn start() -> Self {
+        Self::start_as(edge())
+    }
+
+    fn start_as(mut command: Command) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("edge.toml");
         let text = format!(
@@ -60,7 +64,7 @@ impl Running {
         );
         std::fs::write(&file, text).unwrap();
         let credential = secret(Kind::Edge);
-        let mut child = edge()
+        let mut child = command
             .arg("--config")
             .arg(&file)
             .env("CARGOMAN_CONTROL_PLANE__CREDENTIAL", credential.expose())
@@ -131,4 +135,41 @@ fn draining_answers_what_is_on_its_way() {
     }
     running.ended();
     assert!(stopped.elapsed() < Duration::from_secs(4), "nobody was left, so that there was nothing to wait for");
+}
+
+/// E-R20: a process that may open no more files goes on with what it has, does not burn the processor over it, and takes connections
+/// again as soon as it can.
+#[test]
+fn out_of_files() {
+    let mut limited = Command::new("/bin/sh");
+    let program = concat!("ulimit -n 256; exec ", env!("CARGO_BIN_EXE_cargoman-edge"), " \"$@\"");
+    limited.env_clear().stdin(Stdio::null()).args(["-c", program, "edge"]);
+    let running = Running::start_as(limited);
+    let health = |connection: &mut Connection| connection.request("GET", "/healthz", &[("Host", "any")]).status;
+    let mut there = Connection::open(running.address);
+    assert_eq!(health(&mut there), 200);
+    let crowd: Vec<TcpStream> = (0..400).map(|_| TcpStream::connect(running.address).unwrap()).collect();
+    // The last of the crowd is taken by the system alone.
+    let before = processor_time(running.child.id());
+    let began = Instant::now();
+    let mut asked = 0;
+    while began.elapsed() < Duration::from_secs(1) {
+        assert_eq!(health(&mut there), 200);
+        asked += 1;
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    let used = processor_time(running.child.id()) - before;
+    assert!(used < Duration::from_millis(500), "{used:?} of processor time for {asked} requests");
+    drop(crowd);
+    let freed = Instant::now();
+    assert_eq!(health(&mut Connection::open(running.address)), 200);
+    assert!(freed.elapsed() < Duration::from_secs(3), "{:?}", freed.elapsed());
+}
+
+/// What a process has used, of its own and in the system.
+fn processor_time(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10)
 }

@@ -1,9 +1,11 @@
 //! Refusals are answers on a connection that goes on; trouble behind the edge is 503; stopping is orderly.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cargoman_proxy::config::PluginEntry;
+use cargoman_proxy::plugin::{Context, Plugin, ReplyHead, RequestView, Verdict};
 
 use super::world::{HOST, World, bytes_of, dist_path, grant, reference};
 
@@ -93,6 +95,37 @@ fn plugins() {
     assert_eq!(refused.status, 403);
     assert!(refused.warning().contains("network address"));
     assert_eq!(refused.field("x-content-type-options"), Some("nosniff"));
+}
+
+/// Panics where it is told to.
+struct Panicking;
+
+impl Plugin for Panicking {
+    fn on_request(&self, request: &RequestView<'_>, _: &mut Context) -> Verdict {
+        assert!(!request.path.contains("none"), "on purpose");
+        Verdict::Continue
+    }
+
+    fn on_reply(&self, request: &RequestView<'_>, _: &mut Context, _: &mut ReplyHead) {
+        assert!(!request.path.contains("dist"), "on purpose");
+    }
+}
+
+/// E-R16: a panic costs one answer, which says so; it is counted, and the edge goes on.
+#[test]
+fn a_panic_is_answered() {
+    let world = World::with_plugin("panicking", |_| Ok(Arc::new(Panicking)));
+    let customer = world.customer(vec![grant("acme/pay", "*")]);
+    for target in ["/p2/acme/none.json", &dist_path("1.0.0.0", 1)] {
+        for _ in 0..3 {
+            let answer = customer.get(target);
+            assert_eq!((answer.status, answer.field("connection")), (500, Some("close")), "{target}");
+            assert!(answer.warning().contains("Try again"));
+        }
+        assert_eq!(customer.get("/p2/acme/pay.json").status, 200);
+    }
+    // Panics of other tests in this process are counted here too.
+    assert!(super::metrics::panics(&world) >= 6);
 }
 
 /// E-R3: an idle connection ends, also after a request; Pingora alone would keep it for ever.

@@ -17,8 +17,9 @@ use cargoman_edge_protocol::{
 use cargoman_licence::{
     Collection, CollectionId, Customer, CustomerStatus, Grant, GrantStatus, PackageGlob, Scope, TenantPolicy, Token,
 };
-use cargoman_proxy::config::{ControlPlane, EdgeConfig, EdgeCredential};
+use cargoman_proxy::config::{ControlPlane, EdgeConfig, EdgeCredential, PluginEntry};
 use cargoman_proxy::observe::counters::Counters;
+use cargoman_proxy::plugin;
 use cargoman_proxy::server::Edge;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -221,13 +222,35 @@ impl World {
     pub(crate) fn in_directory(cache: Arc<tempfile::TempDir>, change: impl FnOnce(&mut EdgeConfig)) -> Self {
         let credential = secret(Kind::Edge);
         let fake = Arc::new(Fake { credential: credential.expose().to_owned(), ..Fake::default() });
-        let world = Self::before(fake, cache, change);
+        let world = Self::before(fake, cache, &plugin::registry(), change);
         world.put_tenant(HOST, acme());
         world.put_package(tenant_id(1), acme_pay());
         world
     }
 
-    fn before(fake: Arc<Fake>, cache: Arc<tempfile::TempDir>, change: impl FnOnce(&mut EdgeConfig)) -> Self {
+    /// As [`Self::new`], with a plugin of the test's.
+    pub(crate) fn with_plugin(name: &'static str, build: plugin::Build) -> Self {
+        let credential = secret(Kind::Edge);
+        let fake = Arc::new(Fake { credential: credential.expose().to_owned(), ..Fake::default() });
+        let mut registry = plugin::registry();
+        registry.insert(name, build);
+        let world = Self::before(fake, Arc::new(tempfile::tempdir().unwrap()), &registry, |config| {
+            let (tenants, listeners) = (Vec::new(), Vec::new());
+            config.plugins =
+                vec![PluginEntry { name: name.to_owned(), tenants, listeners, settings: Default::default() }];
+            config.metrics_listen = Some("127.0.0.1:0".parse().unwrap());
+        });
+        world.put_tenant(HOST, acme());
+        world.put_package(tenant_id(1), acme_pay());
+        world
+    }
+
+    fn before(
+        fake: Arc<Fake>,
+        cache: Arc<tempfile::TempDir>,
+        registry: &plugin::Registry,
+        change: impl FnOnce(&mut EdgeConfig),
+    ) -> Self {
         let (edge_api, public_api) = fake::serve(&fake);
         let control_plane = ControlPlane {
             authorities: Vec::new(),
@@ -242,7 +265,7 @@ impl World {
         config.threads = 2;
         config.drain = Duration::from_secs(3);
         change(&mut config);
-        let edge = Edge::new(config).unwrap();
+        let edge = Edge::with_plugins(config, registry).unwrap();
         let (addresses, metrics, counters) = (edge.local_addresses().to_vec(), edge.metrics_address(), edge.counters());
         let address = addresses[0];
         let (stop, stopping) = watch::channel(false);
@@ -253,7 +276,7 @@ impl World {
     /// As [`Self::new`], with a control plane that keeps a link, and the lease taken.
     pub(crate) fn linked(cache: Arc<tempfile::TempDir>, fake: Arc<Fake>, change: impl FnOnce(&mut EdgeConfig)) -> Self {
         let fresh = fake.facts.lock().unwrap().is_empty();
-        let world = Self::before(fake, cache, change);
+        let world = Self::before(fake, cache, &plugin::registry(), change);
         if fresh {
             world.put_tenant(HOST, acme());
             world.put_package(tenant_id(1), acme_pay());

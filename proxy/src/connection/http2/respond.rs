@@ -42,8 +42,8 @@ pub(super) async fn respond(
         match reply.body {
             _ if nothing_follows => Ok(0),
             Body::Bytes(bytes) => send(&mut stream, bytes, true, &mut Pace::new(stall)).await,
-            Body::File { file, first, length, due } => {
-                Box::pin(send_file(&mut stream, Chunks::new(file, (first, length), due), stall)).await
+            Body::File { archive, first, length, due } => {
+                Box::pin(send_file(&mut stream, Chunks::new(archive, (first, length), due), stall)).await
             }
             Body::None | Body::Length(_) => Ok(0),
         }

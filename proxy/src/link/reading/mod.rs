@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use cargoman_composer::name::PackageName;
 use cargoman_credential::Digest;
-use cargoman_edge_protocol::{Access, AsOf, Host, KnownKey, Tenant, TenantId};
+use cargoman_edge_protocol::{AsOf, Host, KnownKey, Tenant, TenantId};
 use cargoman_licence::CollectionId;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -61,8 +61,19 @@ impl Found {
     }
 }
 
-/// Which packages a request needs, from what is known so far of tenant, access and its collections.
-pub(crate) type WhichPackages<'a> = dyn Fn(&Tenant, Option<&Access>, &Held) -> Vec<PackageName> + Send + Sync + 'a;
+/// What is known so far while facts are looked up.
+#[derive(Clone, Copy)]
+pub(crate) struct SoFar<'a> {
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) holding: Option<&'a Holding>,
+    /// What the access's grants stand on.
+    pub(crate) held: &'a Held,
+    /// What caches are measured by; none when they are not to be believed.
+    pub(crate) stamps: Option<&'a Stamps>,
+}
+
+/// Which packages a request needs, from what is known so far.
+pub(crate) type WhichPackages<'a> = dyn Fn(SoFar<'_>) -> Vec<PackageName> + Send + Sync + 'a;
 
 /// What a request needs beside host and access.
 #[derive(Clone, Copy)]
@@ -136,7 +147,7 @@ impl Reading {
         let mut round = Round::first(host.to_owned(), digest, trust != Trust::Nothing);
         for _ in 0..ROUNDS {
             let found = round.ask(self, needed).await?;
-            match round.next(found, needed) {
+            match round.next(found, self, needed) {
                 Ok(found) => return Ok(found),
                 Err(next) => round = *next,
             }
@@ -150,6 +161,16 @@ impl Reading {
             true => Ok(()),
             false => self.control_plane.read(Vec::new()).await.map(|_| ()),
         }
+    }
+
+    /// The stamp of what is made from facts that are read from now on; none when nothing may be kept.
+    pub(crate) fn reached(&self) -> Option<Stamp> {
+        self.lease.is_held().then(|| self.stamps.reached())
+    }
+
+    /// What caches are measured by, as long as the edge has a lease.
+    pub(crate) fn stamps_held(&self) -> Option<&Stamps> {
+        self.lease.is_held().then_some(&*self.stamps)
     }
 
     /// How the link stands: seconds until the lease ends, and the last event that was heard.

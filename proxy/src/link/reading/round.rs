@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use cargoman_composer::name::PackageName;
 use cargoman_credential::Digest;
-use cargoman_edge_protocol::{Entry, Key, Tenant};
+use cargoman_edge_protocol::{Entry, Key};
 use cargoman_licence::CollectionId;
 
 use super::belief::{Answers, Believed, ask_for};
-use super::{Found, Needed, Reading, tenant_of};
+use super::{Found, Needed, Reading, SoFar, tenant_of};
 use crate::cache::access::Holding;
-use crate::cache::collections::Held;
 use crate::cache::{Belief, Known};
 use crate::link::control_plane::CallError;
 
@@ -23,12 +22,13 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    fn of(needed: Needed<'_>, tenant: &Tenant, holding: Option<&Holding>, held: &Held) -> Self {
+    fn of(needed: Needed<'_>, so_far: SoFar<'_>) -> Self {
+        let SoFar { holding, held, .. } = so_far;
         let collections = holding.filter(|_| needed.collections).map(Holding::collections).unwrap_or_default();
         Self {
             collections: collections.to_vec(),
             directory: needed.directory && held.has_patterns(),
-            packages: (needed.packages)(tenant, holding.map(|holding| &**holding), held),
+            packages: (needed.packages)(so_far),
         }
     }
 
@@ -71,7 +71,7 @@ impl Round {
             ask_for(&mut keys, &access, || Key::Access { tenant: tenant_id, digest });
             let known = self.before.access.as_ref().or(access.known()).map(|known| Arc::clone(&known.value));
             let held = reading.held(tenant_id, known.as_deref(), needed, &mut self.before.held);
-            self.asked = Asked::of(needed, tenant, known.as_deref(), &held);
+            self.asked = Asked::of(needed, SoFar { tenant, holding: known.as_deref(), held: &held, stamps });
             believed = Believed::of(reading, tenant_id, &self.asked, self.trusted);
             believed.keys(tenant_id, &self.asked, &mut keys);
             believed_access = Some(access);
@@ -95,7 +95,7 @@ impl Round {
     }
 
     /// The facts, if what was believed when they were asked for turned out right; else another round.
-    pub(super) fn next(self, found: Found, needed: Needed<'_>) -> Result<Found, Box<Self>> {
+    pub(super) fn next(self, found: Found, reading: &Reading, needed: Needed<'_>) -> Result<Found, Box<Self>> {
         let Some(tenant) = found.host.as_deref().and_then(tenant_of) else { return Ok(found) };
         if self.digest.is_none() {
             return Ok(found);
@@ -103,7 +103,11 @@ impl Round {
         let asked_there = found.asked_of == Some(tenant.id);
         let complete = match &found.access {
             None => true,
-            Some(access) => self.asked.holds(&Asked::of(needed, tenant, Some(&access.value), &found.held)),
+            Some(access) => {
+                let stamps = reading.trusted_stamps(self.trusted);
+                let so_far = SoFar { tenant, holding: Some(&access.value), held: &found.held, stamps };
+                self.asked.holds(&Asked::of(needed, so_far))
+            }
         };
         if asked_there && complete {
             return Ok(found);

@@ -4,7 +4,7 @@
 use cargoman_credential::Digest;
 use cargoman_edge_protocol::TenantId;
 
-use super::{Found, Needed, Reading, tenant_of};
+use super::{Found, Needed, Reading, SoFar, tenant_of};
 use crate::cache::access::Holding;
 use crate::cache::collections::Held;
 use crate::cache::{Belief, Facts, Known};
@@ -21,7 +21,8 @@ impl Reading {
         if needed.collections {
             found.held = self.sure_of(tenant.id, holding, needed)?;
         }
-        for name in (needed.packages)(tenant, holding.map(|holding| &**holding), &found.held) {
+        let so_far = SoFar { tenant, holding, held: &found.held, stamps: Some(&self.stamps) };
+        for name in (needed.packages)(so_far) {
             let key = (tenant.id, name);
             if let Some(package) = of(self, &self.facts.packages, &key)? {
                 found.packages.push((key.1, package));

@@ -100,7 +100,11 @@ impl Sources {
         let count = |event| self.counters.events(event);
         let facts = [("memory", count(Event::FactsKnown)), ("control_plane", count(Event::FactsAsked))];
         counters(encoder, "cargoman_edge_facts", "Requests by where their facts came from", "from", &facts)?;
-        let documents = [("rendered", count(Event::Rendered)), ("recoded", count(Event::Recoded))];
+        let documents = [
+            ("rendered", count(Event::Rendered)),
+            ("recoded", count(Event::Recoded)),
+            ("root", count(Event::RootMade)),
+        ];
         counters(encoder, "cargoman_edge_documents", "Documents that were not there and were made", "how", &documents)?;
         let dists = [
             ("disk", count(Event::DistThere)),

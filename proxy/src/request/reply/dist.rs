@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 
 use super::range::{Range, range};
 use super::{Body, Reply, conditional};
-use crate::cache::dists::{DistKey, Dists};
+use crate::cache::dists::{DistKey, Dists, Wanted};
 use crate::cache::packages::KeptPackage;
 use crate::link::usage::Meter;
 use crate::request::admit::Admitted;
@@ -32,7 +32,7 @@ pub(crate) async fn answer(
         return Ok(with_fields(Reply::new(StatusCode::NOT_MODIFIED, Body::None), tag));
     }
     if request.method == Method::HEAD {
-        return Ok(archive(Reply::new(StatusCode::OK, Body::Length(dist.size)), tag));
+        return Ok(with_type(Reply::new(StatusCode::OK, Body::Length(dist.size)), tag));
     }
     let asked = request.conditions.range.as_ref().filter(|_| conditional::range_holds(&request.conditions, &tag));
     let part = range(asked, dist.size);
@@ -40,7 +40,8 @@ pub(crate) async fn answer(
         return Err(Refusal::Range { size: dist.size });
     }
     let key = DistKey { tenant: tenant.id, sha256: dist.sha256 };
-    let file = dists.open(key, dist.size).await.map_err(|_| Refusal::Unavailable)?;
+    let whole = Wanted { key, size: dist.size, all: part == Range::Whole, now: bearer.now.timestamp() };
+    let archive = dists.open(whole).await.map_err(|_| Refusal::Unavailable)?;
     let download = |bytes| {
         // The path may name it by its digest.
         let version = package.versions.iter().find(|version| is_named(version, wanted.0));
@@ -51,20 +52,20 @@ pub(crate) async fn answer(
         Range::Part { first, last } => {
             let length = last - first + 1;
             let due = if last + 1 == dist.size { download(length) } else { None };
-            let mut reply = Reply::new(StatusCode::PARTIAL_CONTENT, Body::File { file, first, length, due });
+            let mut reply = Reply::new(StatusCode::PARTIAL_CONTENT, Body::File { archive, first, length, due });
             if let Ok(value) = HeaderValue::try_from(format!("bytes {first}-{last}/{}", dist.size)) {
                 reply.set(header::CONTENT_RANGE, value);
             }
-            archive(reply, tag)
+            with_type(reply, tag)
         }
         _ => {
             let (length, due) = (dist.size, download(dist.size));
-            archive(Reply::new(StatusCode::OK, Body::File { file, first: 0, length, due }), tag)
+            with_type(Reply::new(StatusCode::OK, Body::File { archive, first: 0, length, due }), tag)
         }
     })
 }
 
-fn archive(mut reply: Reply, tag: HeaderValue) -> Reply {
+fn with_type(mut reply: Reply, tag: HeaderValue) -> Reply {
     reply.set(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
     reply.set(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     with_fields(reply, tag)

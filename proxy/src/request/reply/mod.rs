@@ -13,7 +13,6 @@ pub(crate) mod ready;
 pub(crate) mod root;
 pub(crate) mod search;
 
-use std::fs::File;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,6 +20,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use self::ready::Head;
 use super::admit::Admitted;
+use crate::cache::dists::Archive;
 use crate::link::usage::Due;
 
 /// An answer, not yet written. `Content-Length` follows from the body.
@@ -43,8 +43,8 @@ pub(crate) enum Body {
     None,
     /// Bytes in memory.
     Bytes(Bytes),
-    /// Part of a file; and what counts when the last of it goes out.
-    File { file: Arc<File>, first: u64, length: u64, due: Option<Box<Due>> },
+    /// Part of an archive; and what counts when the last of it goes out.
+    File { archive: Archive, first: u64, length: u64, due: Option<Box<Due>> },
     /// What a HEAD request would have got with GET.
     Length(u64),
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cargoman_edge_protocol::Message;
+use cargoman_edge_protocol::{Access, Message};
 use cargoman_licence::View;
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -36,8 +36,13 @@ fn joined(words: Vec<String>) -> Option<String> {
     (!once.is_empty()).then(|| once.join(" "))
 }
 
+/// When his token ends, if he is told by now.
+pub(super) fn token_ends(access: &Access, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    access.token.expires_at.filter(|at| *at - now <= TOKEN_NOTICE)
+}
+
 fn token(bearer: &Bearer<'_>) -> Option<String> {
-    let at = bearer.access.token.expires_at.filter(|at| *at - bearer.now <= TOKEN_NOTICE)?;
+    let at = token_ends(bearer.access, bearer.now)?;
     Some(bearer.words(Message::TokenExpires, About { until: Some(at), ..About::default() }))
 }
 

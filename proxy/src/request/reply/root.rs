@@ -3,8 +3,11 @@
 //! Every URL in it is root-relative, so that each host of a tenant stays consistent in itself. The messages stand here alone,
 //! never in p2 bytes, which customers share.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use cargoman_composer::name::PackageName;
+use cargoman_credential::Digest;
 use cargoman_edge_protocol::{Access, Tenant};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -12,19 +15,30 @@ use serde_json::{Map, Value, json};
 use super::{Reply, conditional, notices, ready};
 use crate::cache::collections::Held;
 use crate::cache::packages::KeptPackage;
+use crate::cache::roots::{Grounds, RootKey, Roots};
+use crate::cache::stamps::Stamp;
+use crate::cache::views::{View, Views};
+use crate::link::reading::{Found, SoFar};
 use crate::request::admit::Admitted;
 use crate::request::bearer::{self, Bearer};
-use crate::request::refuse::day;
+use crate::request::refuse::{Refusal, day};
 
 /// No package can have this name. Composer takes an empty list of patterns for "ask me everything".
 const NOTHING: &str = "-/-";
 
-/// The root file. `packages` are those of [`packages`].
-pub(crate) fn answer(request: &Admitted, bearer: &Bearer<'_>, packages: &[&KeptPackage]) -> Reply {
-    let mut root = available(bearer, packages);
-    let notices = notices::of(bearer, packages);
+/// The root file. What was found are the packages of [`packages`], and it is kept for others if that was `reached`.
+pub(crate) async fn answer(
+    request: &Admitted,
+    bearer: &Bearer<'_>,
+    (found, reached): (&Found, Option<Stamp>),
+    views: &Views,
+) -> Result<Reply, Refusal> {
+    let packages = found.all();
+    let mut root = available(bearer, &packages);
+    let notices = notices::of(bearer, &packages);
+    let says = !notices.is_empty();
     // Composer prints nothing on a 304: with the day in it, the date lets a message through once a day.
-    let today = if notices.is_empty() { String::new() } else { day(bearer.now) };
+    let today = if says { day(bearer.now) } else { String::new() };
     for (key, words) in notices {
         root.insert(key.to_owned(), Value::from(words));
     }
@@ -32,7 +46,32 @@ pub(crate) fn answer(request: &Admitted, bearer: &Bearer<'_>, packages: &[&KeptP
     let mut dated = identity.to_vec();
     dated.extend_from_slice(today.as_bytes());
     let date = conditional::last_modified(bearer.tenant.id, request.target.path(), &dated);
-    ready::once(&request.conditions, &date, identity)
+    // What is said of one token is said to nobody else.
+    let rights = bearer.rights.filter(|_| notices::token_ends(bearer.access, bearer.now).is_none());
+    let (Some(rights), Some(reached), Some(host)) = (rights, reached, &found.host) else {
+        return Ok(ready::once(&request.conditions, &date, identity));
+    };
+    let view = Arc::new(View::new(date, identity));
+    let grounds = Grounds::new(Arc::clone(host), bearer.held, bearer.now.date_naive(), reached);
+    let addressee = says.then(|| addressee(bearer.access));
+    views.roots.put(RootKey::of_rights(bearer.tenant.id, rights), grounds, &view, addressee);
+    view.reply(&request.conditions, views).await
+}
+
+/// The root file that was made before for somebody with the same rights, and the same words if it has any.
+pub(crate) fn kept(so_far: SoFar<'_>, now: DateTime<Utc>, roots: &Roots) -> Option<Arc<View>> {
+    let SoFar { tenant, holding, held, stamps } = so_far;
+    let (holding, stamps) = holding.zip(stamps)?;
+    if notices::token_ends(holding, now).is_some() {
+        return None;
+    }
+    let key = RootKey::of_rights(tenant.id, holding.rights(now)?);
+    roots.get(key, (tenant, held), now.date_naive(), stamps, || addressee(holding))
+}
+
+/// Equal for those to whom the words of a root file are the same, if what it stands on is.
+fn addressee(access: &Access) -> Digest {
+    Digest::of(access.customer.name.as_bytes())
 }
 
 /// The packages that the root file is made from: those that it may have to name, and those of which a newer version may be out.
