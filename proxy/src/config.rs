@@ -12,12 +12,13 @@ use toml::{Table, Value};
 use url::Url;
 
 pub use self::tls::Tls;
+pub use self::traces::{Share, Traces};
 use crate::join::{self, Joining};
 use crate::link;
 use crate::settings::{self, Section};
 
 /// Sections of an edge's configuration; those of the control plane have other names, so that one file may hold both.
-pub const SECTIONS: [&str; 6] = ["edge", "tls", "control_plane", "cache", "limits", "metrics"];
+pub const SECTIONS: [&str; 7] = ["edge", "tls", "control_plane", "cache", "limits", "metrics", "traces"];
 
 /// Everything an edge needs to know before it starts.
 #[derive(Debug, Clone)]
@@ -50,6 +51,8 @@ pub struct EdgeConfig {
     pub limits: Limits,
     /// Where metrics are asked for; nowhere: they are not served. Not for the public.
     pub metrics_listen: Option<SocketAddr>,
+    /// Where traces go; nowhere: none are made.
+    pub traces: Option<Traces>,
     /// The plugins, in their order.
     pub plugins: Vec<PluginEntry>,
 }
@@ -165,6 +168,7 @@ impl EdgeConfig {
                 stall: Duration::from_secs(30),
             },
             metrics_listen: None,
+            traces: None,
             plugins: Vec::new(),
         }
     }
@@ -279,6 +283,8 @@ impl EdgeConfig {
         let metrics_listen = metrics.read("listen", settings::socket_address);
         metrics.finish();
 
+        let traces = Traces::take(root, problems);
+
         let defaults = Self::new(listen, control_plane?, directory);
         Some(Self {
             tls,
@@ -303,6 +309,7 @@ impl EdgeConfig {
                 stall: stall.unwrap_or(defaults.limits.stall),
             },
             metrics_listen,
+            traces,
             plugins,
             listen: defaults.listen,
             control_plane: defaults.control_plane,
@@ -417,3 +424,4 @@ fn take_plugins(root: &mut Table, problems: &mut Vec<String>) -> Vec<PluginEntry
 #[cfg(test)]
 mod tests;
 mod tls;
+mod traces;

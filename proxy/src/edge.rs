@@ -18,6 +18,7 @@ use url::Url;
 
 use crate::config::{EdgeConfig, EdgeCredential, Limits};
 use crate::connection;
+use crate::observe::traces::Followed;
 use crate::request::admit::Fault;
 use crate::request::refuse::Refusal;
 use crate::request::visit::Visit;
@@ -147,6 +148,9 @@ impl ProxyHttp for EdgeProxy {
         credential.set_sensitive(true);
         request.insert_header(EDGE_CREDENTIAL_HEADER, credential)?;
         request.insert_header(EDGE_TENANT_HEADER, tenant.to_string())?;
+        for (name, value) in visit.followed.iter().flat_map(Followed::fields) {
+            request.insert_header(name, value)?;
+        }
         request.insert_header(header::HOST, host.as_str())?;
         request.insert_header("x-forwarded-host", host)?;
         request.remove_header("forwarded");

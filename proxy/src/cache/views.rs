@@ -15,6 +15,7 @@ use super::room::{self, ByWeight, Weighed};
 use super::roots::Roots;
 use super::{Known, Lost};
 use crate::observe::counters::{Counters, Event};
+use crate::observe::traces;
 use crate::request::reply::encoding::Coding;
 use crate::request::reply::ready::DocumentId;
 use crate::request::route::File;
@@ -199,7 +200,7 @@ impl Views {
     ) -> Result<Arc<View>, Lost> {
         let rendering = async {
             self.counters.count(Event::Rendered);
-            let view = aside("rendering", render).await?;
+            let view = traces::step("render", aside("rendering", render)).await?;
             let bytes = key.canonical_url.len() + key.name.as_str().len() + view.bytes();
             Ok(Weighed::new::<ViewKey>(Arc::new(view), bytes))
         };

@@ -53,13 +53,15 @@ fn the_commented_settings_are_settings() {
 #[test]
 fn all_problems_at_once() {
     let ConfigError(problems) = EdgeConfig::from_toml(
-        "[edge]\nlisten = [\"nowhere\"]\nthreds = 2\nthreads = 0\n[tls]\nlisten = [\"127.0.0.1:443\"]\nlsten = 1\n[control_plane]\nedge_url = \"x\"\ncredential = \"y\"\n[cach]\n\
+        "[edge]\nlisten = [\"nowhere\"]\nthreds = 2\nthreads = 0\n[tls]\nlisten = [\"127.0.0.1:443\"]\nlsten = 1\n[traces]\nendpoint = \"nowhere\"\nshare = 2\n[control_plane]\nedge_url = \"x\"\ncredential = \"y\"\n[cach]\n\
          [[plugins]]\nnme = \"a\"",
     )
     .unwrap_err();
     for expected in [
         "tls.certificates is missing",
         "tls.lsten is no setting",
+        "traces.endpoint must be an address",
+        "traces.share must be a part of 1",
         "edge.listen `nowhere` is no socket",
         "edge.threds is no setting",
         "edge.threads must be",

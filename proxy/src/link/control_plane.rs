@@ -17,6 +17,7 @@ use super::beside::first_good;
 use super::spool::Batch;
 use super::tls;
 use crate::config;
+use crate::observe::traces;
 
 /// Longest silence between two parts of an archive.
 const DIST_SILENCE: Duration = Duration::from_secs(15);
@@ -91,9 +92,13 @@ impl ControlPlane {
     pub(crate) async fn read(&self, keys: Vec<KnownKey>) -> Result<ReadReply, CallError> {
         let asked = keys.len();
         let request = ReadRequest { keys };
-        let answer = self.call(|client, base| client.post(at(base, READ_PATH)).json(&request)).await?;
-        let reply: ReadReply =
-            tokio::time::timeout(self.timeout, answer.json()).await.map_err(|_| CallError::Late)??;
+        let asking = async {
+            let answer = self.call(|client, base| client.post(at(base, READ_PATH)).json(&request)).await?;
+            let reply: ReadReply =
+                tokio::time::timeout(self.timeout, answer.json()).await.map_err(|_| CallError::Late)??;
+            Ok::<_, CallError>(reply)
+        };
+        let reply = traces::step("read facts", asking).await?;
         match reply.answers.len() == asked {
             true => Ok(reply),
             false => Err(CallError::Shape("the number of answers is not that of the keys")),
@@ -107,7 +112,7 @@ impl ControlPlane {
         sha256: &Digest,
     ) -> Result<impl Stream<Item = Result<Bytes, CallError>> + Send + Unpin + use<>, CallError> {
         let path = format!("{DISTS_PATH}/{tenant}/{sha256}");
-        let answer = self.call(|client, base| client.get(at(base, &path))).await?;
+        let answer = traces::step("fetch archive", self.call(|client, base| client.get(at(base, &path)))).await?;
         Ok(answer.bytes_stream().map_err(CallError::Transport))
     }
 
@@ -133,6 +138,7 @@ impl ControlPlane {
         let mut tries = Vec::with_capacity(self.bases.len());
         for (number, base) in self.bases.iter().enumerate().cycle().skip(preferred).take(self.bases.len()) {
             let call = request(client, base).header(http::header::AUTHORIZATION, self.authorization.clone());
+            let call = traces::with_parent(call);
             tries.push(self.send(call, number, until).boxed());
         }
         first_good(tries, BESIDE.min(patience / 3)).await.map_err(|last| last.unwrap_or(CallError::Late))

@@ -40,6 +40,11 @@ impl Resource {
         (Self::Health, "health"),
         (Self::Nowhere, "nowhere"),
     ];
+
+    /// As it is called in metrics and traces.
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(resource, _)| *resource == self).map_or("", |(_, name)| name)
+    }
 }
 
 /// What came of a request.

@@ -5,3 +5,4 @@ pub mod counters;
 pub(crate) mod health;
 pub(crate) mod metrics;
 pub(crate) mod panics;
+pub(crate) mod traces;

@@ -44,6 +44,7 @@ use crate::link::usage::Meter;
 use crate::observe::access_log::AccessLog;
 use crate::observe::counters::{Counters, Event, Resource};
 use crate::observe::health;
+use crate::observe::traces::Traces;
 use crate::plugin::Plugins;
 
 /// What answers are made from; one per edge.
@@ -57,6 +58,7 @@ pub(crate) struct Parts {
     pub(crate) access_log: Arc<AccessLog>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) redirect: Option<Redirect>,
+    pub(crate) traces: Option<Arc<Traces>>,
     pub(crate) now: fn() -> DateTime<Utc>,
 }
 
@@ -92,6 +94,8 @@ impl Asking for Session {
 
 /// Answers a request, or says that the control plane will.
 pub(crate) async fn answer(parts: &Parts, visit: &mut Visit, asked: &mut impl Asking) -> Answer {
+    let followed = parts.traces.as_ref().and_then(|traces| traces.begin(visit, asked.head()));
+    visit.followed.clone_from(&followed);
     let answering = async {
         let mut answer = match steps(parts, visit, asked).await {
             Ok(answer) => answer,
@@ -104,7 +108,11 @@ pub(crate) async fn answer(parts: &Parts, visit: &mut Visit, asked: &mut impl As
     };
     // Nothing was sent yet, so that a panic, a plugin's or ours, can be answered. It was counted and logged where it arose (E-R16).
     // What it left behind is dropped with the request; what requests share is behind locks that forgive it.
-    let answered = AssertUnwindSafe(answering).catch_unwind().await;
+    let answering = AssertUnwindSafe(answering).catch_unwind();
+    let answered = match followed {
+        None => answering.await,
+        Some(followed) => Box::pin(followed.over(answering)).await,
+    };
     answered.unwrap_or_else(|_| Answer::Reply(Refusal::Failed.reply()))
 }
 

@@ -18,6 +18,7 @@ use crate::cache::access::Holding;
 use crate::connection::Client;
 use crate::observe::access_log::Line;
 use crate::observe::counters::Resource;
+use crate::observe::traces::Followed;
 use crate::plugin::{Context, Outcome, Plugins, ReplyHead, RequestView, Stage, Verdict};
 use crate::tls::Asked;
 
@@ -43,6 +44,8 @@ pub(crate) struct Visit {
     pub(crate) passed_to: Option<TenantId>,
     /// Instances of the control plane that could not be reached for it.
     pub(crate) upstreams_tried: usize,
+    /// Set where it is traced.
+    pub(crate) followed: Option<Followed>,
     request: Option<Arc<Admitted>>,
     context: Context,
 }
@@ -63,13 +66,14 @@ impl Visit {
             holding: None,
             passed_to: None,
             upstreams_tried: 0,
+            followed: None,
             request: None,
             context: Context::default(),
         }
     }
 
     /// Its tenant's short name, once it is known.
-    fn tenant(&self) -> Option<&str> {
+    pub(crate) fn tenant(&self) -> Option<&str> {
         match self.host.as_deref()? {
             Host::Tenant(tenant) => Some(&tenant.slug),
             Host::ZoneWithoutTenant => None,
@@ -145,6 +149,9 @@ impl Visit {
             plugins.on_done(self.listener, &view, &mut context, &Outcome { status, bytes, took });
         }
         self.context = context;
+        if let Some(followed) = self.followed.take() {
+            followed.end(self, head, status, bytes);
+        }
         if self.about_health {
             return;
         }

@@ -29,6 +29,8 @@ pub(crate) struct Fake {
     pub(crate) usage_status: AtomicU16,
     pub(crate) down: AtomicBool,
     pub(crate) reads: AtomicUsize,
+    /// `traceparent` of the reads that had one.
+    pub(crate) parents: Mutex<Vec<String>>,
     pub(crate) found: AtomicUsize,
     pub(crate) fills: AtomicUsize,
     pub(crate) credential: String,
@@ -103,6 +105,9 @@ pub(crate) fn serve(fake: &Arc<Fake>) -> (SocketAddr, SocketAddr) {
 
 async fn read(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(request): Json<ReadRequest>) -> Response {
     fake.reads.fetch_add(1, Ordering::SeqCst);
+    if let Some(parent) = headers.get("traceparent").and_then(|value| value.to_str().ok()) {
+        fake.parents.lock().unwrap().push(parent.to_owned());
+    }
     if fake.down.load(Ordering::SeqCst) {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }

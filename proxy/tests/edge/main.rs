@@ -22,6 +22,7 @@ mod roots;
 mod smuggling;
 mod tls;
 mod tokens;
+mod traces;
 mod usage;
 mod vendors;
 mod world;

@@ -30,6 +30,7 @@ use self::shelf::{Shelf, Stored, file_of};
 use super::Lost;
 use crate::link::control_plane::ControlPlane;
 use crate::observe::counters::{Counters, Event};
+use crate::observe::traces;
 
 /// Names one archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -219,7 +220,7 @@ impl Shared {
             fillings.insert(wanted.key, filling.clone());
         }
         let ending = Ending { shared: Arc::clone(self), key: wanted.key, sender };
-        tokio::spawn(async move { ending.run(wanted, begun).await });
+        tokio::spawn(traces::carried(async move { ending.run(wanted, begun).await }));
         Ok(filling)
     }
 

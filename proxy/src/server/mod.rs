@@ -3,20 +3,22 @@
 //! The listeners are bound before anything else, so that the addresses are known and nobody else can take them; connections that
 //! come early wait in their queues. Stopping lets requests in flight end, within the configured time.
 
+mod bound;
+mod stop;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::IntoRawFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use pingora::listeners::ListenerConfig;
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
-use pingora::server::{ListenFds, RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
-use pingora::services::Service;
+use pingora::server::{RunArgs, Server};
 use tokio::sync::watch;
+
+use self::bound::{Background, Bound};
+use self::stop::Stop;
 
 use crate::cache::dists::Dists;
 use crate::cache::memory::Memory;
@@ -33,6 +35,7 @@ use crate::observe::access_log::AccessLog;
 use crate::observe::counters::Counters;
 use crate::observe::metrics::{Listener, Metrics, Sources};
 use crate::observe::panics;
+use crate::observe::traces::Traces;
 use crate::plugin::{self, Plugins, Registry};
 use crate::request::Parts;
 use crate::request::secure::Redirect;
@@ -173,6 +176,8 @@ impl Edge {
             .metrics_listen
             .map(|address| Listener::bind(address).map_err(|error| StartError::Listen { address, error }));
         let metrics = metrics.transpose()?;
+        let traces = config.traces.as_ref().map(|traces| Traces::new(traces, &config.name).map(Arc::new)).transpose();
+        let traces = traces.map_err(|error| ConfigError(vec![format!("traces.endpoint {error}")]))?;
         let parts = Arc::new(Parts {
             reading,
             views,
@@ -183,6 +188,7 @@ impl Edge {
             access_log,
             counters: Arc::clone(&counters),
             redirect,
+            traces,
             now: chrono::Utc::now,
         });
         let addresses = listeners.iter().map(|(address, _)| *address).collect();
@@ -252,6 +258,7 @@ impl Edge {
             service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
         }
         let (sender, flush) = self.usage;
+        let traces = self.parts.traces.clone();
         let bound = Bound {
             service,
             listeners: self.listeners,
@@ -267,7 +274,7 @@ impl Edge {
         };
         let mut server = Server::new_with_opt_and_conf(None, server_conf(&self.config));
         server.add_service(bound);
-        let stop = Stop { asked: shutdown, stop, open, drain: self.config.drain, flush };
+        let stop = Stop { asked: shutdown, stop, open, drain: self.config.drain, flush, traces };
         server.run(RunArgs { shutdown_signal: Box::new(stop) });
         // Only now: requests in flight were served under the lease.
         link.stop();
@@ -300,98 +307,13 @@ fn server_conf(config: &EdgeConfig) -> ServerConf {
     }
 }
 
-/// Pingora's service on listeners that are bound already: it finds them where a process that took over from another would.
-struct Bound {
-    service: pingora::services::listening::Service<Connections>,
-    listeners: Vec<(SocketAddr, TcpListener)>,
-    stopping: ShutdownWatch,
-    background: Option<Background>,
-    threads: usize,
-}
-
-#[async_trait]
-impl Service for Bound {
-    async fn start_service(&mut self, fds: Option<ListenFds>, _: ShutdownWatch, listeners_per_fd: usize) {
-        if let Some(fds) = &fds {
-            let mut table = fds.lock();
-            for (address, listener) in self.listeners.drain(..) {
-                table.add(address.to_string(), listener.into_raw_fd());
-            }
-        }
-        if let Some(background) = self.background.take() {
-            background.start();
-        }
-        // Our own watch, not the server's: the server's only turns after the drain.
-        self.service.start_service(fds, self.stopping.clone(), listeners_per_fd).await;
-    }
-
-    fn name(&self) -> &str {
-        "edge"
-    }
-
-    fn threads(&self) -> Option<usize> {
-        Some(self.threads)
-    }
-}
-
-/// What goes on beside requests.
-struct Background {
-    sender: Sender,
-    parts: Arc<Parts>,
-    certificates: Arc<Certificates>,
-    memory: Arc<Memory>,
-    metrics: Option<(Listener, Metrics)>,
-}
-
-impl Background {
-    /// Inside a runtime.
-    fn start(self) {
-        let parts = self.parts;
-        tokio::spawn(self.memory.run());
-        tokio::spawn(self.certificates.follow());
-        tokio::spawn(self.sender.run());
-        tokio::spawn(Arc::clone(&parts.uses).run(Arc::clone(&parts.spool)));
-        if let Some((listener, metrics)) = self.metrics {
-            tokio::spawn(listener.serve(metrics, Arc::clone(&parts)));
-        }
-        tokio::spawn(async move { parts.dists.adopt((parts.now)().timestamp()).await });
-    }
-}
-
 /// Writes of at least so many bytes are not copied.
 const SMALL_WRITE: usize = 1_460;
 
-/// Turns "please stop" into an orderly end.
-struct Stop {
-    asked: watch::Receiver<bool>,
-    stop: watch::Sender<bool>,
-    open: Arc<Open>,
-    drain: Duration,
-    flush: Flush,
-}
-
-/// Uses get so long to be sent even when requests in flight took all of the time there was.
-const LEAST_FLUSH: Duration = Duration::from_millis(500);
-
-#[async_trait]
-impl ShutdownSignalWatch for Stop {
-    async fn recv(&self) -> ShutdownSignal {
-        let mut asked = self.asked.clone();
-        // A sender that is gone cannot ask any more: that is as good as asking.
-        let _ = asked.wait_for(|asked| *asked).await;
-        self.stop.send_replace(true);
-        let began = Instant::now();
-        self.open.wait_for_closed().await;
-        if tokio::time::timeout(self.drain, self.open.wait_for_none()).await.is_err() {
-            tracing::warn!(target: "cargoman::edge", "requests in flight did not end in time");
-        }
-        self.flush.within(self.drain.saturating_sub(began.elapsed()).max(LEAST_FLUSH)).await;
-        ShutdownSignal::FastShutdown
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use cargoman_credential::{Kind, Secret};
     use http::Method;
 
