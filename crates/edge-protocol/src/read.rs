@@ -86,7 +86,7 @@ pub struct AsOf {
 
 /// What the control plane says of one key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "answer", rename_all = "snake_case")]
+#[serde(tag = "answer", rename_all = "snake_case", try_from = "Parts")]
 #[expect(clippy::large_enum_variant, reason = "answers live for one reading; a box would cost more than the space")]
 pub enum Answer {
     /// The reader's revision still holds.
@@ -100,6 +100,37 @@ pub enum Answer {
         /// The fact itself.
         entry: Entry,
     },
+}
+
+/// An answer as it is read. Read as what it is, a whole package would be held twice, in pieces of any kind first: packages are most of
+/// what is read, and somebody waits.
+#[derive(Deserialize)]
+struct Parts {
+    answer: Said,
+    revision: Option<Revision>,
+    entry: Option<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Said {
+    Unchanged,
+    Absent,
+    Found,
+}
+
+impl TryFrom<Parts> for Answer {
+    type Error = &'static str;
+
+    fn try_from(parts: Parts) -> Result<Self, Self::Error> {
+        match (parts.answer, parts.revision, parts.entry) {
+            (Said::Unchanged, _, _) => Ok(Self::Unchanged),
+            (Said::Absent, _, _) => Ok(Self::Absent),
+            (Said::Found, Some(revision), Some(entry)) => Ok(Self::Found { revision, entry }),
+            (Said::Found, None, _) => Err("missing field `revision`"),
+            (Said::Found, _, None) => Err("missing field `entry`"),
+        }
+    }
 }
 
 /// A fact.
@@ -123,4 +154,30 @@ pub enum Entry {
 pub struct Directory {
     /// Their names, in order.
     pub packages: Vec<PackageName>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers() {
+        let directory = r#"{"entry":"directory","value":{"packages":["acme/pay"]}}"#;
+        let found = format!(r#"{{"answer":"found","revision":7,"entry":{directory}}}"#);
+        for text in [r#"{"answer":"unchanged"}"#, r#"{"answer":"absent"}"#, &found] {
+            let answer: Answer = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&answer).unwrap(), text);
+        }
+        // In any order, and with what a later release may add.
+        let other = format!(r#"{{"entry":{directory},"later":[1],"revision":7,"answer":"found"}}"#);
+        assert_eq!(serde_json::to_string(&serde_json::from_str::<Answer>(&other).unwrap()).unwrap(), found);
+        for wrong in [
+            format!(r#"{{"answer":"found","entry":{directory}}}"#),
+            r#"{"answer":"found","revision":7}"#.to_owned(),
+            r#"{"answer":"perhaps"}"#.to_owned(),
+            "{}".to_owned(),
+        ] {
+            assert!(serde_json::from_str::<Answer>(&wrong).is_err(), "{wrong}");
+        }
+    }
 }

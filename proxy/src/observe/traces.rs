@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{FutureExt, Span, SpanKind, Status, TraceContextExt, Tracer, TracerProvider};
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::{Context, ContextGuard, KeyValue};
 use opentelemetry_http::{HeaderExtractor, HeaderInjector, HttpClient, HttpError};
 use opentelemetry_otlp::{WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
@@ -101,9 +101,9 @@ impl Traces {
 }
 
 impl Followed {
-    /// Steps of this future are steps of the request.
-    pub(crate) fn over<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
-        future.with_context(self.0.clone())
+    /// Steps that begin before this is dropped are steps of the request. It must be dropped before anything is waited for.
+    pub(crate) fn enter(&self) -> ContextGuard {
+        self.0.clone().attach()
     }
 
     /// Names it to whoever answers in the edge's place.

@@ -15,13 +15,15 @@ mod tenant;
 pub(crate) mod visit;
 pub(crate) mod write;
 
-use std::panic::AssertUnwindSafe;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use cargoman_composer::name::PackageName;
 use cargoman_edge_protocol::{Access, TenantId};
 use chrono::{DateTime, Utc};
-use futures::FutureExt;
 use http::header::CONTENT_ENCODING;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
@@ -44,7 +46,7 @@ use crate::link::usage::Meter;
 use crate::observe::access_log::AccessLog;
 use crate::observe::counters::{Counters, Event, Resource};
 use crate::observe::health;
-use crate::observe::traces::Traces;
+use crate::observe::traces::{Followed, Traces};
 use crate::plugin::Plugins;
 
 /// What answers are made from; one per edge.
@@ -96,24 +98,27 @@ impl Asking for Session {
 pub(crate) async fn answer(parts: &Parts, visit: &mut Visit, asked: &mut impl Asking) -> Answer {
     let followed = parts.traces.as_ref().and_then(|traces| traces.begin(visit, asked.head()));
     visit.followed.clone_from(&followed);
-    let answering = async {
-        let mut answer = match steps(parts, visit, asked).await {
-            Ok(answer) => answer,
-            Err(refusal) => Answer::Reply(refusal.reply()),
-        };
-        if let Answer::Reply(reply) = &mut answer {
-            visit.adjust(&parts.plugins, asked.head(), reply);
-        }
-        answer
+    let stepped = {
+        let mut steps = pin!(steps(parts, visit, asked));
+        poll_fn(|cx| {
+            let _within = followed.as_ref().map(Followed::enter);
+            caught(|| steps.as_mut().poll(cx)).map_or(Poll::Ready(Err(Refusal::Failed)), |polled| polled)
+        })
+        .await
     };
-    // Nothing was sent yet, so that a panic, a plugin's or ours, can be answered. It was counted and logged where it arose (E-R16).
-    // What it left behind is dropped with the request; what requests share is behind locks that forgive it.
-    let answering = AssertUnwindSafe(answering).catch_unwind();
-    let answered = match followed {
-        None => answering.await,
-        Some(followed) => Box::pin(followed.over(answering)).await,
-    };
-    answered.unwrap_or_else(|_| Answer::Reply(Refusal::Failed.reply()))
+    let mut answer = stepped.unwrap_or_else(|refusal| Answer::Reply(refusal.reply()));
+    if let Answer::Reply(reply) = &mut answer
+        && caught(|| visit.adjust(&parts.plugins, asked.head(), reply)).is_none()
+    {
+        *reply = Refusal::Failed.reply();
+    }
+    answer
+}
+
+/// None when it panics: nothing was sent yet, so that a fault of a plugin's or of ours can be answered. It was counted and logged where
+/// it arose (E-R16). What it left behind goes with the request; what requests share is behind locks that forgive it.
+fn caught<T>(doing: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(doing)).ok()
 }
 
 async fn steps(parts: &Parts, visit: &mut Visit, asked: &mut impl Asking) -> Result<Answer, Refusal> {

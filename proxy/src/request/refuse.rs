@@ -234,6 +234,7 @@ mod tests {
         serde_json::from_slice(body).unwrap()
     }
 
+    /// E-C7: and none of them is for anybody's cache.
     #[test]
     fn table() {
         let until = at("2025-01-15T00:00:00Z");

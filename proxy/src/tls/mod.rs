@@ -18,8 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 pub use self::certificates::CertificateFiles;
 pub(crate) use self::certificates::Certificates;
-use self::stream::Secure;
-pub(crate) use self::stream::{Asked, asked};
+pub(crate) use self::stream::{Asked, Secure, asked};
 
 /// Sessions that can be taken up again by clients of TLS 1.2 without tickets.
 const SESSIONS: usize = 4_096;

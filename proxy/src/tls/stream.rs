@@ -25,7 +25,7 @@ pub(crate) struct Asked(pub(crate) Option<Arc<str>>);
 
 /// A connection behind a handshake.
 #[derive(Debug)]
-pub(super) struct Secure {
+pub(crate) struct Secure {
     stream: TlsStream<l4::stream::Stream>,
     digest: Arc<SslDigest>,
     /// Pingora shows this to whoever serves the connection, whatever the protocol, with anything in it.
@@ -41,6 +41,11 @@ impl Secure {
         let asked = Asked(session.server_name().map(|name| name.trim_end_matches('.').to_ascii_lowercase().into()));
         let nothing = Box::new(ResponseHeader::build_no_case(200, None).ok()?);
         Some(Self { digest, asked: Arc::new(ProxyDigest::new(nothing, Some(Box::new(asked)))), stream })
+    }
+
+    /// Encrypts as much as there is room for, and sends nothing: a flush does. Straight from where it lies, which saves a copy.
+    pub(crate) fn encrypt(&mut self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        io::Write::write_vectored(&mut self.stream.get_mut().1.writer(), pieces)
     }
 }
 

@@ -331,19 +331,12 @@ fn files(directory: &std::path::Path) -> usize {
 fn sent_while_it_comes() {
     let world = World::new();
     let customer = world.customer(vec![grant("acme/large", "*")]);
-    let mut bytes: Vec<u8> = (0..3_000_000_u32).map(|at| (at % 251) as u8).collect();
-    let mut large = version("acme/large", "1.0.0", "2025-01-01", &reference(9));
-    large.dist = super::world::dist(&bytes);
-    let key = format!("{}/{}", tenant_id(1), Digest::of(&bytes));
-    world.put_package(tenant_id(1), package("acme/large", vec![large]));
+    // The source stops in the middle: what came is sent to the two who ask for all, nothing to who asks for a part.
+    let (mut bytes, key, sender) = world.put_large();
     let path = format!("/dist/acme/large/1.0.0.0/{}.zip", reference(9));
     let question = |range: &str| {
         format!("GET {path} HTTP/1.1\r\nHost: acme.example\r\nAuthorization: {}\r\n{range}\r\n", customer.basic())
     };
-    // The source stops in the middle: what came is sent to the two who ask for all, nothing to who asks for a part.
-    let (sender, stops) = tokio::sync::watch::channel(2_000_000);
-    *world.fake.dist_stops.lock().unwrap() = Some(stops.clone());
-    world.fake.dists.lock().unwrap().insert(key.clone(), bytes.clone());
     let mut readers = [world.connect(), world.connect()];
     for reader in &mut readers {
         reader.send(question("").as_bytes());

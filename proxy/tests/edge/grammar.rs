@@ -44,7 +44,7 @@ fn malformed_requests() {
     assert_eq!(customer.get("/packages.json").status, 200);
 }
 
-/// E-H1, E-H6: other ways to write the same.
+/// E-H1, E-H6, E-P8: other ways to write the same.
 #[test]
 fn equal_requests() {
     let world = World::new();

@@ -11,7 +11,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::metrics::connections;
 use super::tls::{client, world_with};
-use super::world::{HOST, World, dist_path, eventually, grant};
+use super::world::{HOST, World, dist_path, eventually, grant, reference};
 
 fn world(folder: &Path) -> World {
     world_with(folder, |config| config.tls.redirect = false)
@@ -124,6 +124,26 @@ impl Raw {
                 Ok(1..) => return false,
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return false,
                 Ok(0) | Err(_) => return true,
+            }
+        }
+    }
+}
+
+impl Raw {
+    /// Answers pings until the other side is done; whether it said that it would be.
+    fn says_goodbye(mut self) -> bool {
+        let mut said = false;
+        loop {
+            let mut head = [0; 9];
+            if self.tls.read_exact(&mut head).is_err() {
+                return said;
+            }
+            let mut payload = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
+            self.tls.read_exact(&mut payload).unwrap();
+            match (head[3], head[4]) {
+                (6, 0) => assert!(self.send(&frame(6, 1, 0, &payload))),
+                (7, _) => said = true,
+                _ => {}
             }
         }
     }
@@ -259,4 +279,27 @@ fn silent_clients() {
     eventually("a connection that nobody reads is cut", || connections(&world) == 0);
     assert_eq!(customer.get("/packages.json").status, 200);
     drop(deaf);
+}
+
+/// A stream that is being answered is answered to its end; then the connection is told that it is over.
+#[test]
+fn stopping_lets_streams_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path());
+    let (bytes, _, source) = world.put_large();
+    let basic = world.customer(vec![grant("acme/large", "*")]).basic();
+    let browser = browser(&world);
+    let path = format!("/dist/acme/large/1.0.0.0/{}.zip", reference(9));
+    let mut answer = browser.get(url(&world, &path)).header("authorization", &basic).send().unwrap();
+    let mut begun = vec![0; 1_000_000];
+    answer.read_exact(&mut begun).unwrap();
+    // An idle one is told at once.
+    let mut idle = Raw::open(&world);
+    assert!(idle.send(&frame(1, END_HEADERS | END_STREAM, 1, &question())));
+    world.begin_stop();
+    assert!(idle.says_goodbye(), "GOAWAY, and the end");
+    source.send_replace(usize::MAX);
+    answer.read_to_end(&mut begun).unwrap();
+    assert!(begun == bytes);
+    assert!(browser.get(url(&world, "/packages.json")).send().is_err(), "nobody listens any more");
 }

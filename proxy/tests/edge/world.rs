@@ -330,6 +330,24 @@ impl World {
         Asker { world: self, host: HOST.to_owned(), secret }
     }
 
+    /// Asks it to stop, and does not wait for it.
+    pub(crate) fn begin_stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// A package `acme/large` with one version of three megabytes, which come as far as the sender says.
+    pub(crate) fn put_large(&self) -> (Vec<u8>, String, watch::Sender<usize>) {
+        let bytes: Vec<u8> = (0..3_000_000_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        let mut large = version("acme/large", "1.0.0", "2025-01-01", &reference(9));
+        large.dist = dist(&bytes);
+        let key = format!("{}/{}", tenant_id(1), Digest::of(&bytes));
+        self.put_package(tenant_id(1), package("acme/large", vec![large]));
+        let (sender, stops) = watch::channel(2_000_000);
+        *self.fake.dist_stops.lock().unwrap() = Some(stops);
+        self.fake.dists.lock().unwrap().insert(key.clone(), bytes.clone());
+        (bytes, key, sender)
+    }
+
     /// Where it speaks HTTPS.
     pub(crate) fn tls_address(&self) -> SocketAddr {
         self.addresses[1]

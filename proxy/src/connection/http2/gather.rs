@@ -1,6 +1,8 @@
 //! Below HTTP/2, above TLS: what is written in many small pieces goes down in one, so that the answers to many streams share
 //! records of TLS and calls of the system.
 //!
+//! What is large is encrypted straight from where it lies, so that it is copied once and not twice.
+//!
 //! h2 flushes after nearly every frame; here that says nothing. Who serves the connection sends once there is nothing left to answer
 //! ([`Sending::poll`]), and must do so before it waits for anything.
 
@@ -11,11 +13,12 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
-use pingora::protocols::Stream;
+use pingora::protocols::{IO, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::Frames;
 use crate::request::write::SLOWEST;
+use crate::tls::Secure;
 
 /// With so much it goes down at once: two records of TLS.
 const MOST: usize = 32 << 10;
@@ -27,8 +30,10 @@ pub(super) struct Gather(Arc<Mutex<Inner>>);
 pub(super) struct Sending(Arc<Mutex<Inner>>);
 
 struct Inner {
-    stream: Stream,
+    below: Below,
     waiting: BytesMut,
+    /// Bytes that were encrypted and not sent.
+    encrypted: usize,
     /// Whether something was written that the stream below may still hold back.
     unflushed: bool,
     /// Since when the client has been behind, moved on by what it takes at the slowest pace.
@@ -39,15 +44,49 @@ struct Inner {
 
 /// With so many frames that ask for nothing a client is cut.
 const MOST_BESIDE: u64 = 10_000;
+/// Pieces that are encrypted at a time; h2 writes two.
+const MOST_PIECES: usize = 8;
 /// Whoever takes bytes says so in frames: for each so many bytes it may send one more.
 const BYTES_A_FRAME: u64 = 1 << 10;
 
+/// With so much at a time it goes past what waits.
+const LARGE: usize = 4 << 10;
+
+/// What lies below: TLS, or anything else that takes bytes.
+enum Below {
+    Tls(Box<Secure>),
+    Other(Stream),
+}
+
+impl Below {
+    fn of(stream: Stream) -> Option<Self> {
+        match stream.as_any().is::<Secure>() {
+            true => stream.into_any().downcast().map(Self::Tls).ok(),
+            false => Some(Self::Other(stream)),
+        }
+    }
+
+    fn stream(&mut self) -> Pin<&mut (dyn IO + 'static)> {
+        match self {
+            Self::Tls(secure) => Pin::new(&mut **secure),
+            Self::Other(stream) => Pin::new(&mut **stream),
+        }
+    }
+}
+
 /// Both views of a stream.
-pub(super) fn gather(stream: Stream) -> (Gather, Sending) {
-    let inner =
-        Inner { stream, waiting: BytesMut::new(), unflushed: false, behind: None, frames: Frames::new(), sent: 0 };
+pub(super) fn gather(stream: Stream) -> Option<(Gather, Sending)> {
+    let inner = Inner {
+        below: Below::of(stream)?,
+        waiting: BytesMut::new(),
+        encrypted: 0,
+        unflushed: false,
+        behind: None,
+        frames: Frames::new(),
+        sent: 0,
+    };
     let inner = Arc::new(Mutex::new(inner));
-    (Gather(Arc::clone(&inner)), Sending(inner))
+    Some((Gather(Arc::clone(&inner)), Sending(inner)))
 }
 
 impl Sending {
@@ -79,21 +118,41 @@ impl Inner {
 
     fn poll_down(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.waiting.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.waiting))?;
+            let written = ready!(self.below.stream().poll_write(cx, &self.waiting))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.waiting.advance(written);
             self.unflushed = true;
-            self.sent += written as u64;
-            let earned = Duration::from_millis((written * 1_000 / SLOWEST) as u64);
-            self.behind = self.behind.map(|since| (since + earned).min(Instant::now()));
+            self.went_down(written);
         }
         if self.unflushed {
-            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            ready!(self.below.stream().poll_flush(cx))?;
             self.unflushed = false;
+            let encrypted = std::mem::take(&mut self.encrypted);
+            self.went_down(encrypted);
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn went_down(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+        let earned = Duration::from_millis((bytes * 1_000 / SLOWEST) as u64);
+        self.behind = self.behind.map(|since| (since + earned).min(Instant::now()));
+    }
+
+    /// Encrypts what waits, and of the pieces as much as there is room for; how much of these. None when nothing lies below that could.
+    fn encrypt(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+        let Below::Tls(secure) = &mut self.below else { return Ok(None) };
+        let mut all = [IoSlice::new(&[]); MOST_PIECES];
+        let together = std::iter::once(IoSlice::new(&self.waiting)).chain(pieces.iter().copied());
+        let count = all.iter_mut().zip(together).map(|(place, piece)| *place = piece).count();
+        let taken = secure.encrypt(all.get(..count).unwrap_or_default())?;
+        self.unflushed |= taken > 0;
+        self.encrypted += taken;
+        let before = taken.min(self.waiting.len());
+        self.waiting.advance(before);
+        Ok(Some(taken - before))
     }
 }
 
@@ -101,7 +160,7 @@ impl AsyncRead for Gather {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut inner = lock(&self.0);
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut inner.stream).poll_read(cx, buffer))?;
+        ready!(inner.below.stream().poll_read(cx, buffer))?;
         inner.frames.read(buffer.filled().get(before..).unwrap_or_default());
         if inner.frames.beside() > MOST_BESIDE + inner.sent / BYTES_A_FRAME {
             return Poll::Ready(Err(io::Error::other("too many frames that ask for nothing")));
@@ -121,8 +180,15 @@ impl AsyncWrite for Gather {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let mut inner = lock(&self.0);
-        if inner.waiting.len() >= MOST {
+        if inner.waiting.len() + inner.encrypted >= MOST {
             ready!(inner.poll_send(cx))?;
+        }
+        let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
+        // Nothing is taken where there is no room: then it waits like the rest, and is sent before more is taken.
+        if bytes >= LARGE
+            && let Some(taken @ 1..) = inner.encrypt(pieces)?
+        {
+            return Poll::Ready(Ok(taken));
         }
         let mut taken = 0;
         for piece in pieces {
@@ -143,6 +209,6 @@ impl AsyncWrite for Gather {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut inner = lock(&self.0);
         ready!(inner.poll_send(cx))?;
-        Pin::new(&mut inner.stream).poll_shutdown(cx)
+        inner.below.stream().poll_shutdown(cx)
     }
 }

@@ -90,7 +90,7 @@ impl Http2 {
         stop: &ShutdownWatch,
     ) {
         let origin = Origin::of(&stream);
-        let (io, sending) = gather(stream);
+        let Some((io, sending)) = gather(stream) else { return };
         let handshake = options().handshake::<_, Bytes>(io);
         let Ok(Ok(mut connection)) = timeout(self.limits.head, handshake).await else { return };
         let shared =

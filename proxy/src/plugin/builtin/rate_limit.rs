@@ -172,6 +172,24 @@ mod tests {
         assert_eq!(reply(StatusCode::OK, "/packages.json"), None);
     }
 
+    /// E-L7: as many addresses and tokens as anybody likes take no more room than a few.
+    #[test]
+    fn memory_is_bounded() {
+        let resident = || {
+            let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+            text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4_096
+        };
+        let (plugin, headers) = (limited(10), HeaderMap::new());
+        let before = resident();
+        for number in 0..1_000_000_u32 {
+            let token = (number % 2 == 0).then(|| Digest::of(&number.to_be_bytes()));
+            let client = std::net::Ipv4Addr::from_bits(number).to_string();
+            plugin.on_request(&view(&client, token.as_ref(), &headers), &mut Context::default());
+        }
+        // Other tests of this process take some too.
+        assert!(resident() < before + (64 << 20), "{} bytes more", resident() - before);
+    }
+
     #[test]
     fn settings_are_checked() {
         for (text, good) in
