@@ -40,6 +40,9 @@ enum What {
 }
 
 fn main() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some(serving::FLOOR) {
+        return serving::serve_floor();
+    }
     let Arguments { what, quick, only, results } = Arguments::parse();
     std::fs::create_dir_all(&results)?;
     let wanted = |this| what.is_none_or(|what| what == this);

@@ -4,6 +4,7 @@
 
 mod cold;
 mod composer;
+mod floor;
 mod load;
 mod memory;
 mod nginx;
@@ -18,6 +19,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use self::floor::Floor;
+pub(crate) use self::floor::{ARGUMENT as FLOOR, serve as serve_floor};
 use self::load::{Measured, Question, Target};
 use self::nginx::Nginx;
 use self::protocol::Protocol;
@@ -74,12 +77,19 @@ fn in_turns(
     let edge = Target { address: world.address(protocol).to_owned(), processes: vec![world.edge()] };
     let peer = Target { address: nginx.address(protocol).to_owned(), processes: nginx.processes() };
     let question = question(scenario, &world.token);
-    let (mut ours, mut theirs): (Vec<Measured>, Vec<Measured>) = (Vec::new(), Vec::new());
+    // Without TLS a server can be thought of that does nothing but read and write.
+    let least = (protocol == Protocol::Plain && scenario.fits_one_write())
+        .then(|| Floor::start(&edge, &question))
+        .transpose()?;
+    let (mut ours, mut theirs, mut floor): (Vec<Measured>, Vec<Measured>, Vec<Measured>) = Default::default();
     for _ in 0..rounds {
         ours.push(load::drive(&edge, protocol, &question, (length, world.folder.path()))?);
         theirs.push(load::drive(&peer, protocol, &question, (length, world.folder.path()))?);
+        if let Some(least) = &least {
+            floor.push(load::drive(&least.target(), protocol, &question, (length, world.folder.path()))?);
+        }
     }
-    Ok(Row::new(protocol, &scenario.name, &ours, &theirs))
+    Ok(Row::new(protocol, &scenario.name, (&ours, &theirs, &floor)))
 }
 
 fn question<'a>(scenario: &'a Scenario, token: &str) -> Question<'a> {

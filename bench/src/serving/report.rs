@@ -23,6 +23,8 @@ pub(crate) struct Row {
     scenario: String,
     edge: Value,
     nginx: Value,
+    /// CPU per request of a server that reads once and writes once.
+    floor_cpu_us: Option<f64>,
     /// CPU per request of the edge over that of nginx: below 1 the edge is cheaper.
     cpu_ratio: f64,
     /// Requests per second of the edge over those of nginx: above 1 the edge is faster.
@@ -40,13 +42,18 @@ pub(crate) struct Figures {
 }
 
 impl Row {
-    pub(crate) fn new(protocol: Protocol, scenario: &str, ours: &[Measured], theirs: &[Measured]) -> Self {
+    pub(crate) fn new(
+        protocol: Protocol,
+        scenario: &str,
+        (ours, theirs, floor): (&[Measured], &[Measured], &[Measured]),
+    ) -> Self {
         let ratio = |of: fn(&Measured) -> f64| round(median_of(ours, of) / median_of(theirs, of));
         Self {
             protocol: protocol.name(),
             scenario: scenario.to_owned(),
             edge: medians(ours),
             nginx: medians(theirs),
+            floor_cpu_us: (!floor.is_empty()).then(|| round(median_of(floor, |round| round.cpu_microseconds))),
             cpu_ratio: ratio(|round| round.cpu_microseconds),
             speed_ratio: ratio(|round| round.requests_per_second),
         }
@@ -132,19 +139,21 @@ fn table(whole: &Value) -> Result<String> {
     writeln!(
         out,
         "In turns, {CONNECTIONS} connections (HTTP/2: {HTTP2_CONNECTIONS} of {STREAMS} streams), keep-alive. Edge: access log to a file, \
-         metrics on. nginx: access log off, `auth_basic`, `gzip_static`, `open_file_cache`, `sendfile`. Sizes are of what is sent.\n"
+         metrics on. nginx: access log off, `auth_basic`, `gzip_static`, `open_file_cache`, `sendfile`. Sizes are of what is sent. Floor: a server \
+         that waits, reads once and writes the same bytes once, and nothing else.\n"
     )?;
-    let heads = "protocol | request | edge CPU µs | nginx CPU µs | CPU ratio | edge req/s | nginx req/s | speed ratio | edge p50/p99 µs";
-    writeln!(out, "| {heads} | nginx p50/p99 µs |\n|---|---|---|---|---|---|---|---|---|---|")?;
+    let heads = "protocol | request | edge CPU µs | nginx CPU µs | floor CPU µs | CPU ratio | edge req/s | nginx req/s | speed ratio | edge p50/p99 µs";
+    writeln!(out, "| {heads} | nginx p50/p99 µs |\n|---|---|---|---|---|---|---|---|---|---|---|")?;
     for row in whole["requests"].as_array().into_iter().flatten() {
         let (edge, nginx) = (&row["edge"], &row["nginx"]);
         writeln!(
             out,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} / {} | {} / {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} / {} | {} / {} |",
             row["protocol"].as_str().unwrap_or_default(),
             row["scenario"].as_str().unwrap_or_default(),
             edge["cpu_us_per_request"],
             nginx["cpu_us_per_request"],
+            row["floor_cpu_us"].as_f64().map_or_else(String::new, |floor| floor.to_string()),
             row["cpu_ratio"],
             edge["requests_per_second"],
             nginx["requests_per_second"],

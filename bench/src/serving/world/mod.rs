@@ -47,6 +47,13 @@ pub(crate) struct Scenario {
     pub(crate) authorized: bool,
 }
 
+impl Scenario {
+    /// Whether the answer goes out in one piece.
+    pub(crate) fn fits_one_write(&self) -> bool {
+        self.gzip.as_ref().unwrap_or(&self.identity).len() <= 32 << 10
+    }
+}
+
 pub(crate) struct World {
     pub(crate) registry: ScaleOut,
     /// Of one who may have everything.
