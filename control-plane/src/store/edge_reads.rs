@@ -8,7 +8,6 @@ use cargoman_edge_protocol::{
     Version,
 };
 use cargoman_licence::TenantPolicy;
-use serde_json::Value;
 use sqlx::types::Json;
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -187,7 +186,7 @@ impl System {
         let mut past = self.edge_past_references(tenant, package).await?;
         let rows = sqlx::query!(
             r#"select v.id, v.normalized, v.aliases, v.yanked_at, v.taken_down_at, v.taken_down_reason, v.deprecated_at, v.replacement
-                  , v.reference, v.metadata as "metadata: Json<serde_json::Map<String, Value>>"
+                  , v.reference, v.metadata as "metadata: Json<Box<serde_json::value::RawValue>>"
                   , r.published_at, d.sha256, d.sha1, d.size
              from version v
              join version_reference r on r.tenant_id = v.tenant_id and r.version_id = v.id and r.reference = v.reference
@@ -209,7 +208,7 @@ impl System {
                 deprecated: row.deprecated_at.map(|_| Abandoned { replacement: row.replacement }),
                 reference: row.reference,
                 dist: dist(&row.sha256, row.sha1, row.size)?,
-                metadata: row.metadata.0,
+                metadata: row.metadata.0.into(),
                 past: past.remove(&row.id).unwrap_or_default(),
             });
         }

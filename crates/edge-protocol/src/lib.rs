@@ -16,7 +16,7 @@ mod usage;
 pub use change::Change;
 pub use join::{JOIN_PATH, JoinReply, JoinRequest};
 pub use message::{Message, Messages, ParseTemplateError, Template, Values};
-pub use package::{Abandoned, Dist, Package, PastReference, Version};
+pub use package::{Abandoned, Dist, Metadata, Package, PastReference, Version};
 pub use read::{Answer, AsOf, Directory, Entry, Key, KnownKey, ReadReply, ReadRequest, Revision};
 pub use tenant::{Host, Outage, OutageMode, Source, Tenant, TenantId, Vendor};
 pub use usage::{Batch, Download, Installed, MOST_USAGE_EVENTS, TokenUsed, USAGE_PATH, UsageEvent};

@@ -3,7 +3,7 @@ use cargoman_composer::version::Version as NormalizedVersion;
 use cargoman_credential::Digest;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use crate::Source;
 
@@ -56,10 +56,42 @@ pub struct Version {
     /// The archive of that commit.
     pub dist: Dist,
     /// The version object of the p2 file, without `dist` and `source`: `name`, `version`, `version_normalized`, `require`, …
-    pub metadata: Map<String, Value>,
+    pub metadata: Metadata,
     /// Earlier references of a branch, whose dists stay installable.
     #[serde(default)]
     pub past: Vec<PastReference>,
+}
+
+/// A JSON object as text: most of what is read, and nobody on the way looks into it but who shows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Metadata(Box<RawValue>);
+
+impl Metadata {
+    /// Its text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl Default for Metadata {
+    /// An object of nothing.
+    fn default() -> Self {
+        Self::from(RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned()))
+    }
+}
+
+impl From<Box<RawValue>> for Metadata {
+    fn from(text: Box<RawValue>) -> Self {
+        Self(text)
+    }
+}
+
+impl PartialEq for Metadata {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
 }
 
 /// An earlier head of a branch.

@@ -7,8 +7,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use cargoman_composer::name::PackageName;
-use cargoman_edge_protocol::{Package, TenantId, Version};
+use cargoman_edge_protocol::{Metadata, Package, TenantId, Version};
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Facts, Lost};
@@ -55,13 +56,26 @@ pub(crate) struct Summary {
     pub(crate) stands_for: Box<[Box<str>]>,
 }
 
+/// What of the metadata is looked at here. Anything may stand anywhere in it: what is of no use counts as not there.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Told {
+    version: Value,
+    #[serde(rename = "type")]
+    kind: Value,
+    description: Value,
+    keywords: Value,
+    provide: Value,
+    replace: Value,
+}
+
 impl Summary {
-    fn of(metadata: &Map<String, Value>) -> Self {
-        let keywords = metadata.get("keywords").and_then(Value::as_array).into_iter().flatten();
-        let links = ["provide", "replace"].into_iter().filter_map(|key| metadata.get(key)?.as_object());
+    fn of(told: &Told) -> Self {
+        let keywords = told.keywords.as_array().into_iter().flatten();
+        let links = [&told.provide, &told.replace].into_iter().filter_map(|links| links.as_object());
         Self {
-            kind: Some(text(metadata, "type")).filter(|kind| !kind.is_empty()).unwrap_or("library").into(),
-            description: text(metadata, "description").into(),
+            kind: told.kind.as_str().filter(|kind| !kind.is_empty()).unwrap_or("library").into(),
+            description: told.description.as_str().unwrap_or_default().into(),
             keywords: keywords.filter_map(Value::as_str).map(Box::from).collect(),
             stands_for: links.flat_map(|links| links.keys().map(|name| name.as_str().into())).collect(),
         }
@@ -73,20 +87,24 @@ impl Summary {
     }
 }
 
-fn text<'a>(metadata: &'a Map<String, Value>, key: &str) -> &'a str {
-    metadata.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
 /// Why a package cannot be kept.
 #[derive(Debug, thiserror::Error)]
 #[error("a package's metadata cannot be packed: {0}")]
 pub(crate) struct Unpackable(String);
 
 impl KeptPackage {
-    /// What each version says of itself, in the package's order.
-    pub(crate) fn metadata(&self) -> Result<Vec<Map<String, Value>>, Lost> {
+    /// What the versions at these positions say of themselves, in their order.
+    pub(crate) fn metadata(&self, positions: &[u32]) -> Result<Vec<Map<String, Value>>, Lost> {
+        self.unpack(|texts| {
+            let text = |position: &u32| texts.get(usize::try_from(*position).ok()?);
+            positions.iter().filter_map(text).map(|text| serde_json::from_str(text.get())).collect()
+        })
+    }
+
+    fn unpack<T>(&self, read: impl FnOnce(Vec<&RawValue>) -> serde_json::Result<T>) -> Result<T, Lost> {
         let unpacked = zstd::bulk::decompress(&self.packed, self.unpacked).map_err(|error| error.to_string());
-        let read = unpacked.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()));
+        let read =
+            unpacked.and_then(|bytes| serde_json::from_slice(&bytes).and_then(read).map_err(|error| error.to_string()));
         read.map_err(|error| {
             tracing::error!(target: "cargoman::edge", package = self.package.name.as_str(), error, "packed metadata is damaged");
             Lost
@@ -103,20 +121,21 @@ impl TryFrom<Package> for KeptPackage {
     type Error = Unpackable;
 
     fn try_from(mut package: Package) -> Result<Self, Unpackable> {
-        let metadata: Vec<_> =
+        let metadata: Vec<Metadata> =
             package.versions.iter_mut().map(|version| std::mem::take(&mut version.metadata)).collect();
         let text = serde_json::to_vec(&metadata).map_err(|error| Unpackable(error.to_string()))?;
         let packed = zstd::bulk::compress(&text, LEVEL).map_err(|error| Unpackable(error.to_string()))?;
         let mut words: Vec<Words> = Vec::with_capacity(metadata.len());
         let mut bytes = size_of::<Self>() + packed.len();
         for (version, metadata) in package.versions.iter().zip(&metadata) {
-            let summary = Summary::of(metadata);
+            let told: Told = serde_json::from_str(metadata.text()).map_err(|error| Unpackable(error.to_string()))?;
+            let summary = Summary::of(&told);
             let before = words.last().map(|words| &words.summary).filter(|before| ***before == summary);
             let summary = before.cloned().unwrap_or_else(|| {
                 bytes += summary.bytes();
                 Arc::new(summary)
             });
-            let pretty = metadata.get("version").and_then(Value::as_str).unwrap_or(version.version.normalized());
+            let pretty = told.version.as_str().unwrap_or(version.version.normalized());
             bytes += size_of::<Words>() + pretty.len() + weight(version);
             words.push(Words { pretty: pretty.into(), summary });
         }
@@ -152,12 +171,14 @@ impl Deref for KeptPackage {
 impl Serialize for KeptPackage {
     /// As [`Package`].
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let metadata = self.metadata().map_err(serde::ser::Error::custom)?;
-        let mut package = self.package.clone();
-        for (version, metadata) in package.versions.iter_mut().zip(metadata) {
-            version.metadata = metadata;
-        }
-        package.serialize(serializer)
+        let whole = |texts: Vec<&RawValue>| {
+            let mut package = self.package.clone();
+            for (version, text) in package.versions.iter_mut().zip(texts) {
+                version.metadata = text.to_owned().into();
+            }
+            Ok(package)
+        };
+        self.unpack(whole).map_err(serde::ser::Error::custom)?.serialize(serializer)
     }
 }
 
@@ -186,13 +207,12 @@ mod tests {
     #[test]
     fn nothing_is_lost_by_packing() {
         let kept = KeptPackage::try_from(package()).unwrap();
-        assert!(kept.versions.iter().all(|version| version.metadata.is_empty()));
+        assert!(kept.versions.iter().all(|version| version.metadata == Metadata::default()));
         let metadata: Vec<_> = package().versions.into_iter().map(|version| version.metadata).collect();
         // In order too.
-        assert_eq!(
-            serde_json::to_string(&kept.metadata().unwrap()).unwrap(),
-            serde_json::to_string(&metadata).unwrap()
-        );
+        let told = |positions: &[u32]| serde_json::to_string(&kept.metadata(positions).unwrap()).unwrap();
+        assert_eq!(told(&[0, 1, 2, 3]), serde_json::to_string(&metadata).unwrap());
+        assert_eq!(told(&[2, 9]), format!("[{}]", metadata[2].text()));
         let written = serde_json::to_string(&kept).unwrap();
         assert_eq!(written, serde_json::to_string(&package()).unwrap());
         let read: KeptPackage = serde_json::from_str(&written).unwrap();

@@ -10,7 +10,7 @@ use chrono::{TimeDelta, Utc};
 use serde_json::json;
 
 use super::world::{
-    World, access, acme, acme_pay, at, expand, grant, package, reference, tenant_id, version, versions,
+    World, access, acme, acme_pay, at, expand, grant, package, reference, say, tenant_id, version, versions,
 };
 
 const STABLE: &str = "/p2/acme/pay.json";
@@ -183,7 +183,7 @@ fn gzip_and_head() {
 fn the_root_file() {
     let world = World::new();
     let mut fork = version("forked/lib", "1.0.0", "2024-01-01", &reference(9));
-    fork.metadata.insert("description".to_owned(), json!("A fork"));
+    say(&mut fork, "description", json!("A fork"));
     world.put_package(tenant_id(1), package("forked/lib", vec![fork]));
     let customer = world.customer(vec![grant("acme/pay", "*"), grant("forked/lib", "^1"), grant("forked/gone", "*")]);
     assert_eq!(
@@ -235,9 +235,9 @@ fn a_token_about_to_expire_is_told_in_the_root_file() {
 fn list_search_and_providers_show_what_is_visible() {
     let world = World::new();
     let mut log = version("acme/log", "1.0.0", "2024-01-01", &reference(9));
-    log.metadata.insert("provide".to_owned(), json!({ "psr/log-implementation": "3.0" }));
-    log.metadata.insert("type".to_owned(), json!("metapackage"));
-    log.metadata.insert("keywords".to_owned(), json!(["Audit"]));
+    say(&mut log, "provide", json!({ "psr/log-implementation": "3.0" }));
+    say(&mut log, "type", json!("metapackage"));
+    say(&mut log, "keywords", json!(["Audit"]));
     world.put_package(tenant_id(1), package("acme/log", vec![log]));
     let hidden = version("acme/hidden", "1.0.0", "2024-01-01", &reference(10));
     world.put_package(tenant_id(1), package("acme/hidden", vec![hidden]));

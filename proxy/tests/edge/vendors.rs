@@ -4,7 +4,7 @@ use cargoman_composer::name::{PackageName, VendorName};
 use cargoman_edge_protocol::{Tenant, Vendor};
 use serde_json::json;
 
-use super::world::{HOST, World, acme, dist_path, grant, package, reference, tenant_id, version};
+use super::world::{HOST, World, acme, dist_path, grant, package, reference, say, tenant_id, version};
 
 /// E-E4: an absent package and one without a grant are byte for byte the same.
 #[test]
@@ -89,7 +89,7 @@ fn tenants_with_the_same_names() {
     };
     world.put_tenant("other.example", other);
     let mut theirs = version("acme/pay", "1.0.0", "2024-01-10", &reference(1));
-    theirs.metadata.insert("description".to_owned(), json!("canary of the other"));
+    say(&mut theirs, "description", json!("canary of the other"));
     world.put_package(tenant_id(2), package("acme/pay", vec![theirs]));
     let ours = world.customer(vec![grant("acme/pay", "^1.0")]);
     let mut stranger = world.customer(vec![]);

@@ -110,9 +110,16 @@ pub(crate) fn version(package: &str, pretty: &str, published: &str, reference: &
         deprecated: None,
         reference: reference.to_owned(),
         dist: dist(&bytes_of(reference)),
-        metadata,
+        metadata: serde_json::value::to_raw_value(&metadata).unwrap().into(),
         past: Vec::new(),
     }
+}
+
+/// Lets a version say something of itself.
+pub(crate) fn say(version: &mut Version, key: &str, value: Value) {
+    let mut metadata: Map<String, Value> = serde_json::from_str(version.metadata.text()).unwrap();
+    metadata.insert(key.to_owned(), value);
+    version.metadata = serde_json::value::to_raw_value(&metadata).unwrap().into();
 }
 
 pub(crate) fn past(reference: &str, published: &str) -> PastReference {

@@ -69,7 +69,11 @@ impl Chain {
 
     /// Writes a line, all at once.
     pub(super) fn write(&mut self, file: &mut impl Write, record: &Record) -> std::io::Result<usize> {
-        let json = serde_json::to_string(record)?;
+        let mut json = serde_json::to_string(record)?;
+        // A value goes in as it was written elsewhere, perhaps over several lines. Between its parts they are but space.
+        if json.contains(['\n', '\r']) {
+            json = json.replace(['\n', '\r'], " ");
+        }
         let tag = self.tag(json.as_bytes());
         let mut line = String::with_capacity(PROOF + 2 + json.len());
         for byte in tag.as_ref() {

@@ -57,7 +57,7 @@ fn a_version() -> impl Strategy<Value = Version> {
             deprecated: None,
             reference: format!("{reference:040x}"),
             dist: Dist { sha256: Digest::of(pretty.as_bytes()), sha1: String::new(), size: 1 },
-            metadata: serde_json::Map::new(),
+            metadata: Default::default(),
             past: Vec::new(),
         }
     })

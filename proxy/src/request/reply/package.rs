@@ -95,11 +95,9 @@ struct Shape<'a> {
 
 impl Shape<'_> {
     fn document(&self, visible: &[u32]) -> Result<Vec<u8>, Lost> {
-        let (versions, mut metadata) = (&self.package.versions, self.package.metadata()?);
-        let shown = visible.iter().filter_map(|position| {
-            let position = usize::try_from(*position).ok()?;
-            Some((versions.get(position)?, std::mem::take(metadata.get_mut(position)?)))
-        });
+        let versions =
+            visible.iter().filter_map(|position| self.package.versions.get(usize::try_from(*position).ok()?));
+        let shown = versions.zip(self.package.metadata(visible)?);
         let objects: Vec<Map<String, Value>> =
             shown.map(|(version, metadata)| self.version(version, metadata)).collect();
         Ok(p2::document(&self.package.name, &objects))
