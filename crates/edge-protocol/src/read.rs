@@ -133,7 +133,8 @@ impl TryFrom<Parts> for Answer {
     }
 }
 
-/// A fact.
+/// A fact. Which one it is stands before it, as it is written here: what versions say of themselves is taken from the text as it
+/// lies there, and cannot be where it has been put by first.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "entry", content = "value", rename_all = "snake_case")]
 pub enum Entry {

@@ -4,9 +4,11 @@
 use std::sync::{Arc, Weak};
 
 use ahash::RandomState;
+use bytes::Bytes;
 use cargoman_composer::name::PackageName;
 use cargoman_credential::Digest;
 use cargoman_edge_protocol::{Revision, Source, Tenant, TenantId};
+use http::HeaderValue;
 use quick_cache::sync::Cache;
 
 use super::collections::Held;
@@ -19,6 +21,9 @@ use crate::observe::traces;
 use crate::request::reply::encoding::Coding;
 use crate::request::reply::ready::DocumentId;
 use crate::request::route::File;
+
+/// Up to so many bytes are packed where they are; more takes longer than a request may keep a thread that serves.
+const AT_ONCE: usize = 16 << 10;
 
 /// A document that is held ready.
 pub(crate) type View = crate::request::reply::ready::Ready;
@@ -207,6 +212,14 @@ impl Views {
         Ok(self.cache.get_or_insert_async(&key, rendering).await?.value)
     }
 
+    /// A document of these bytes, to be held ready.
+    pub(crate) async fn packed(&self, date: HeaderValue, identity: Bytes) -> Result<Arc<View>, Lost> {
+        if identity.len() <= AT_ONCE {
+            return Ok(Arc::new(View::new(date, identity)));
+        }
+        aside("packing", move || Ok(Arc::new(View::new(date, identity)))).await
+    }
+
     /// A document in a coding that it is not held in, made once for all who ask.
     pub(crate) async fn recoded(&self, view: &Arc<View>, coding: Coding) -> Result<Arc<Recoded>, Lost> {
         let key = (view.id, coding);
@@ -237,7 +250,6 @@ async fn aside<T: Send + 'static>(
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use bytes::Bytes;
     use cargoman_edge_protocol::Package;
     use cargoman_licence::{Collection, CollectionId};
     use uuid::Uuid;

@@ -28,6 +28,11 @@ impl Pace {
         Ok(taken)
     }
 
+    /// The client had room for so many bytes at once.
+    pub(super) fn took(&mut self, bytes: usize) {
+        self.taken += bytes as u64;
+    }
+
     /// Says that there is more to come, and asks whether the client was quick enough so far.
     pub(super) fn goes_on(&mut self) -> io::Result<()> {
         let began = *self.began.get_or_insert_with(Instant::now);

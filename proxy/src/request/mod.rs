@@ -37,7 +37,7 @@ use self::secure::Redirect;
 use self::visit::Visit;
 use crate::cache::dists::Dists;
 use crate::cache::roots::{Chosen, Roots};
-use crate::cache::stamps::Stamp;
+use crate::cache::stamps::{Stamp, Stamps};
 use crate::cache::views::Views;
 use crate::link::reading::{Found, Needed, Reading, SoFar, WhichPackages};
 use crate::link::spool::Spool;
@@ -117,7 +117,7 @@ pub(crate) async fn answer(parts: &Parts, visit: &mut Visit, asked: &mut impl As
 
 /// None when it panics: nothing was sent yet, so that a fault of a plugin's or of ours can be answered. It was counted and logged where
 /// it arose (E-R16). What it left behind goes with the request; what requests share is behind locks that forgive it.
-fn caught<T>(doing: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn caught<T>(doing: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(doing)).ok()
 }
 
@@ -201,7 +201,8 @@ async fn steps(parts: &Parts, visit: &mut Visit, asked: &mut impl Asking) -> Res
         _ => bytes::Bytes::new(),
     };
     let meter = Meter { spool: &parts.spool, address, headers: &asked.head().headers };
-    reply(parts, &request, &route, &bearer, (&found, reached), (&body, meter)).await.map(Answer::Reply)
+    let kept_as = reached.zip(parts.reading.stamps_held());
+    reply(parts, &request, &route, &bearer, (&found, kept_as), (&body, meter)).await.map(Answer::Reply)
 }
 
 async fn reply(
@@ -209,7 +210,7 @@ async fn reply(
     request: &admit::Admitted,
     route: &Route,
     bearer: &Bearer<'_>,
-    (found, reached): (&Found, Option<Stamp>),
+    (found, reached): (&Found, Option<(Stamp, &Stamps)>),
     (body, meter): (&[u8], Meter<'_>),
 ) -> Result<Reply, Refusal> {
     Ok(match route {

@@ -10,10 +10,10 @@ use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode};
 use pingora::http::RequestHeader;
 
-use super::Parts;
 use super::admit::Admitted;
 use super::refuse::Refusal;
 use super::reply::{Body, Reply};
+use super::{Parts, caught};
 use crate::cache::access::Holding;
 use crate::connection::Client;
 use crate::observe::access_log::Line;
@@ -146,7 +146,9 @@ impl Visit {
         parts.counters.request(self.resource, status, bytes, took);
         let mut context = std::mem::take(&mut self.context);
         if let Some(view) = self.view(plugins, head) {
-            plugins.on_done(self.listener, &view, &mut context, &Outcome { status, bytes, took });
+            // Over HTTP/2 the answers of others wait to be sent with this one.
+            let told = || plugins.on_done(self.listener, &view, &mut context, &Outcome { status, bytes, took });
+            caught(told).unwrap_or_default();
         }
         self.context = context;
         if let Some(followed) = self.followed.take() {

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::DistKey;
 use super::archive::Filled;
 use super::check::{Look, look};
-use super::shelf::file_of;
+use super::shelf::{file_of, unfinished};
 use crate::link::control_plane::ControlPlane;
 
 /// What is held back until all was checked: a zip without its end, which holds its directory, is none.
@@ -51,14 +51,9 @@ pub(super) struct Begun {
     pub(super) file: Arc<File>,
 }
 
-/// Where files lie that have no name yet.
-pub(super) fn unfinished(directory: &Path) -> PathBuf {
-    directory.join("unfinished")
-}
-
 /// A file with room for `size` bytes.
 pub(super) fn begin(directory: &Path, size: u64) -> Result<Begun, FillError> {
-    let temporary = Temporary(unfinished(directory).join(uuid::Uuid::now_v7().simple().to_string()));
+    let temporary = Temporary(unfinished(directory));
     let file = File::options().read(true).write(true).create_new(true).open(&temporary.0)?;
     match fallocate(&file, FallocateFlags::KEEP_SIZE, 0, size.max(1)) {
         Ok(()) => {}

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ahash::RandomState;
 use cargoman_credential::Digest;
@@ -75,7 +75,8 @@ struct Shared {
 /// A file on its way.
 #[derive(Clone)]
 struct Filling {
-    file: Arc<File>,
+    /// There once it has begun.
+    file: Arc<OnceLock<Arc<File>>>,
     progress: watch::Receiver<Filled>,
 }
 
@@ -87,7 +88,7 @@ impl Dists {
         control_plane: Arc<ControlPlane>,
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
-        let unfinished = fill::unfinished(directory);
+        let unfinished = shelf::unfinished_in(directory);
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished)?;
         }
@@ -104,7 +105,7 @@ impl Dists {
         let shared = Arc::clone(&self.shared);
         let adopting = tokio::task::spawn_blocking(move || {
             for (key, stored) in shelf::scan(&shared.directory) {
-                shared.put(key, Arc::new(stored), now);
+                shared.close(&shared.shelf.adopt(key, Arc::new(stored), now));
             }
         });
         if let Err(error) = adopting.await {
@@ -147,10 +148,14 @@ impl Shared {
     }
 
     async fn open_or_fill(self: &Arc<Self>, wanted: Wanted) -> Result<Archive, Lost> {
-        // The second round is for a file that was there and turned out wrong, or was evicted in between.
-        for _ in 0..2 {
+        // The other rounds are for a file that was there and turned out wrong, was evicted in between, or came in between.
+        for _ in 0..3 {
             match self.shelf.get(&wanted.key) {
-                None => return self.filled(wanted).await,
+                None => {
+                    if let Some(archive) = self.filled(wanted).await? {
+                        return Ok(archive);
+                    }
+                }
                 Some(stored) => {
                     if let Some(file) = self.checked(wanted, stored).await {
                         return Ok(Archive::whole(file));
@@ -165,6 +170,7 @@ impl Shared {
     async fn checked(self: &Arc<Self>, wanted: Wanted, stored: Arc<Stored>) -> Option<Arc<File>> {
         let path = file_of(&self.directory, &wanted.key);
         let Wanted { key, size, now, .. } = wanted;
+        let asked = Arc::clone(&stored);
         let opening = tokio::task::spawn_blocking(move || open_checked(&path, &key.sha256, size, stored)).await;
         match opening {
             Ok(Ok(opened)) => {
@@ -178,50 +184,44 @@ impl Shared {
             }
             Err(error) => tracing::error!(target: "cargoman::edge", %error, "checking an archive failed"),
         }
-        self.shelf.remove(&key);
+        self.shelf.remove(&key, &asked);
         None
     }
 
-    /// The file that is being filled, by whoever came first.
-    async fn filled(self: &Arc<Self>, wanted: Wanted) -> Result<Archive, Lost> {
-        let Filling { file, mut progress } = self.join(wanted).await?;
+    /// The file that is being filled, by whoever came first; none when it lies on disk by now.
+    async fn filled(self: &Arc<Self>, wanted: Wanted) -> Result<Option<Archive>, Lost> {
+        let Some(Filling { file, mut progress }) = self.join(wanted) else { return Ok(None) };
         let enough = |filled: &Filled| match filled {
             Filled::Nothing => false,
             Filled::To(to) => wanted.all && wanted.size > SMALL && *to > 0,
             Filled::Whole | Filled::Failed => true,
         };
         let state = *progress.wait_for(enough).await.map_err(|_| Lost)?;
+        let file = file.get().map(Arc::clone).ok_or(Lost)?;
         match state {
-            Filled::Whole => Ok(Archive::whole(file)),
+            Filled::Whole => Ok(Some(Archive::whole(file))),
             Filled::Failed | Filled::Nothing => Err(Lost),
-            Filled::To(_) => Ok(Archive::growing(file, progress)),
+            Filled::To(_) => Ok(Some(Archive::growing(file, progress))),
         }
     }
 
-    /// Joins a fill, or begins one. It is a task of its own: when the client that came first goes away, the others still get their
-    /// file.
-    async fn join(self: &Arc<Self>, wanted: Wanted) -> Result<Filling, Lost> {
-        if let Some(filling) = self.filling().get(&wanted.key) {
-            return Ok(filling.clone());
+    /// Joins a fill, or begins one; none when it is over. It is a task of its own: when the client that came first goes away, the others
+    /// still get their file. Nothing is waited for, so that many who come at once are one.
+    fn join(self: &Arc<Self>, wanted: Wanted) -> Option<Filling> {
+        let mut fillings = self.filling();
+        if let Some(filling) = fillings.get(&wanted.key) {
+            return Some(filling.clone());
         }
-        let shared = Arc::clone(self);
-        let begun = tokio::task::spawn_blocking(move || shared.begin(wanted)).await.unwrap_or_else(|error| {
-            tracing::error!(target: "cargoman::edge", %error, "making a file failed");
-            Err(Lost)
-        })?;
+        // It is taken in before it stops being filled.
+        if self.shelf.get(&wanted.key).is_some() {
+            return None;
+        }
         let (sender, progress) = watch::channel(Filled::Nothing);
-        let filling = Filling { file: Arc::clone(&begun.file), progress };
-        {
-            let mut fillings = self.filling();
-            // Another was first; this file goes away again.
-            if let Some(other) = fillings.get(&wanted.key) {
-                return Ok(other.clone());
-            }
-            fillings.insert(wanted.key, filling.clone());
-        }
-        let ending = Ending { shared: Arc::clone(self), key: wanted.key, sender };
-        tokio::spawn(traces::carried(async move { ending.run(wanted, begun).await }));
-        Ok(filling)
+        let filling = Filling { file: Arc::default(), progress };
+        fillings.insert(wanted.key, filling.clone());
+        let ending = Ending { shared: Arc::clone(self), key: wanted.key, sender, file: Arc::clone(&filling.file) };
+        tokio::spawn(traces::carried(async move { ending.run(wanted).await }));
+        Some(filling)
     }
 
     /// A file to fill. A disk that is full is made emptier, once.
@@ -262,6 +262,7 @@ struct Ending {
     shared: Arc<Shared>,
     key: DistKey,
     sender: watch::Sender<Filled>,
+    file: Arc<OnceLock<Arc<File>>>,
 }
 
 impl Drop for Ending {
@@ -278,9 +279,18 @@ impl Drop for Ending {
 }
 
 impl Ending {
-    async fn run(self, wanted: Wanted, begun: Begun) {
-        let Self { shared, key, sender } = &self;
-        let file = Arc::clone(&begun.file);
+    async fn run(self, wanted: Wanted) {
+        let Self { shared, key, sender, file: there } = &self;
+        let beginning = Arc::clone(shared);
+        let begun = match tokio::task::spawn_blocking(move || beginning.begin(wanted)).await {
+            Ok(Ok(begun)) => begun,
+            Ok(Err(Lost)) => return,
+            Err(error) => {
+                tracing::error!(target: "cargoman::edge", %error, "making a file failed");
+                return;
+            }
+        };
+        let file = Arc::clone(there.get_or_init(|| Arc::clone(&begun.file)));
         match fill::fill(&shared.directory, &shared.control_plane, (*key, wanted.size), begun, sender).await {
             Ok(look) => {
                 let stored = Arc::new(Stored::new(wanted.size, wanted.now, Some(look)));

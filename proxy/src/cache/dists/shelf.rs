@@ -83,6 +83,11 @@ impl Shelf {
             if entries.stored.contains_key(&key) {
                 return Vec::new();
             }
+            // For one that there is no room for at all nothing else goes. Who waits for it has it open.
+            if stored.size > self.bound {
+                let _ = fs::remove_file(file_of(&self.directory, &key));
+                return vec![key];
+            }
             entries.taken += stored.size;
             entries.stored.insert(key, stored);
             if entries.taken <= self.bound {
@@ -92,16 +97,33 @@ impl Shelf {
         self.shrink(self.bound - self.bound / AT_ONCE, Some(key), now)
     }
 
-    /// Forgets one whose file is not what it should be.
-    pub(super) fn remove(&self, key: &DistKey) {
+    /// Takes in what an earlier process left, as [`Self::put`], unless it is gone again by now.
+    pub(super) fn adopt(&self, key: DistKey, stored: Arc<Stored>, now: i64) -> Vec<DistKey> {
+        let there = fs::metadata(file_of(&self.directory, &key)).is_ok_and(|file| file.len() == stored.size);
+        if there { self.put(key, stored, now) } else { Vec::new() }
+    }
+
+    /// Removes one whose file is not what it should be; another that took its place meanwhile stays.
+    pub(super) fn remove(&self, key: &DistKey, stored: &Arc<Stored>) {
         let mut entries = self.entries();
-        if let Some(stored) = entries.stored.remove(key) {
+        if entries.stored.get(key).is_some_and(|there| Arc::ptr_eq(there, stored)) {
+            entries.stored.remove(key);
             entries.taken -= stored.size;
+            let _ = fs::remove_file(file_of(&self.directory, key));
         }
     }
 
     /// Removes files until no more than `bytes` are taken, `but` for one. Gives their keys.
     pub(super) fn shrink(&self, bytes: u64, but: Option<DistKey>, now: i64) -> Vec<DistKey> {
+        let (gone, unnamed) = self.unname(bytes, but, now);
+        for path in unnamed {
+            let _ = fs::remove_file(path);
+        }
+        gone
+    }
+
+    /// Takes away the names of those that go, and says where they lie now: freeing the room of a large file takes its time.
+    fn unname(&self, bytes: u64, but: Option<DistKey>, now: i64) -> (Vec<DistKey>, Vec<PathBuf>) {
         let mut entries = self.entries();
         let there: Vec<Candidate> = entries
             .stored
@@ -110,14 +132,18 @@ impl Shelf {
             .map(|(key, stored)| candidate(*key, stored))
             .collect();
         let gone = victims(there, entries.taken.saturating_sub(bytes), self.bound / PROBATION, now);
+        let mut unnamed = Vec::new();
         for key in &gone {
             if let Some(stored) = entries.stored.remove(key) {
                 entries.taken -= stored.size;
             }
             // Under the lock, so that no fill puts a new file of that name in between.
-            let _ = fs::remove_file(file_of(&self.directory, key));
+            let aside = unfinished(&self.directory);
+            if fs::rename(file_of(&self.directory, key), &aside).is_ok() {
+                unnamed.push(aside);
+            }
         }
-        gone
+        (gone, unnamed)
     }
 
     /// Bytes of disk that are taken.
@@ -178,6 +204,16 @@ pub(super) fn file_of(directory: &Path, key: &DistKey) -> PathBuf {
     let hex = key.sha256.to_hex();
     let fan: String = hex.chars().take(2).collect();
     directory.join(key.tenant.to_string()).join(fan).join(hex)
+}
+
+/// Where files lie that have no name yet, or none any more. The next process removes what is left there.
+pub(super) fn unfinished_in(directory: &Path) -> PathBuf {
+    directory.join("unfinished")
+}
+
+/// A place for one of them.
+pub(super) fn unfinished(directory: &Path) -> PathBuf {
+    unfinished_in(directory).join(uuid::Uuid::now_v7().simple().to_string())
 }
 
 /// What an earlier process left in `directory`. Nothing is believed of it but names, sizes and when it was read last, for which the
@@ -243,6 +279,8 @@ mod tests {
     fn a_crawler_pushes_nothing_out() {
         let folder = tempfile::tempdir().unwrap();
         let shelf = Shelf::new(folder.path(), 1_000);
+        assert_eq!(shelf.adopt(key(0), Arc::new(Stored::new(10, NOW, None)), NOW), []);
+        assert!(shelf.get(&key(0)).is_none(), "it was gone when it was to be taken in");
         for number in 0..80 {
             let stored = Arc::new(Stored::new(10, NOW - 10 * DAY, None));
             stored.serve(NOW - 9 * DAY);
@@ -254,8 +292,13 @@ mod tests {
             assert!(shelf.get(&key(number)).is_some(), "what was fetched just now is there");
         }
         assert!((0..80).all(|number| shelf.get(&key(number)).is_some()));
-        shelf.remove(&key(0));
-        shelf.remove(&key(0));
+        let first = shelf.get(&key(0)).unwrap();
+        shelf.remove(&key(0), &Arc::new(Stored::new(10, NOW, None)));
+        assert!(shelf.get(&key(0)).is_some(), "another one");
+        shelf.remove(&key(0), &first);
+        shelf.remove(&key(0), &first);
+        let large = Arc::new(Stored::new(1_001, NOW, None));
+        assert_eq!((shelf.put(key(9_999), large, NOW), shelf.get(&key(9_999)).is_none()), (vec![key(9_999)], true));
         let all = shelf.shrink(0, None, NOW).len() as u64;
         assert!(all >= 79 && shelf.taken() == 0, "{all}");
     }

@@ -78,10 +78,14 @@ pub(super) async fn send(
         if room == 0 {
             pace.goes_on()?;
             let more = poll_fn(|cx| stream.poll_capacity(cx));
-            let more = async { more.await.unwrap_or(Err(h2::Reason::CANCEL.into())).map_err(io::Error::other) };
-            room = pace.step(more).await?;
+            let waiting = async {
+                room = more.await.unwrap_or(Err(h2::Reason::CANCEL.into())).map_err(io::Error::other)?;
+                Ok(0)
+            };
+            pace.step(waiting).await?;
         }
         let piece = bytes.split_to(room.min(bytes.len()));
+        pace.took(piece.len());
         stream.send_data(piece, last && bytes.is_empty())?;
     }
     Ok(all)

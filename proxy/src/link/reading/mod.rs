@@ -55,6 +55,14 @@ impl Found {
         self.packages.iter().find(|(known, _)| known == name).map(|(_, package)| package)
     }
 
+    /// Whether nothing of it needs to be asked for again.
+    pub(crate) fn all_hold(&self, stamps: &Stamps) -> bool {
+        self.access.iter().all(|known| known.standing.holds(stamps))
+            && self.held.collections.iter().all(|(_, known)| known.standing.holds(stamps))
+            && self.held.directory.iter().all(|known| known.standing.holds(stamps))
+            && self.packages.iter().all(|(_, known)| known.standing.holds(stamps))
+    }
+
     /// All packages.
     pub(crate) fn all(&self) -> Vec<&KeptPackage> {
         self.packages.iter().map(|(_, package)| &*package.value).collect()

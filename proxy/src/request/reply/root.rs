@@ -13,10 +13,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::{Reply, conditional, notices, ready};
+use crate::cache::Lost;
 use crate::cache::collections::Held;
 use crate::cache::packages::KeptPackage;
 use crate::cache::roots::{Grounds, RootKey, Roots};
-use crate::cache::stamps::Stamp;
+use crate::cache::stamps::{Stamp, Stamps};
 use crate::cache::views::{View, Views};
 use crate::link::reading::{Found, SoFar};
 use crate::request::admit::Admitted;
@@ -30,7 +31,7 @@ const NOTHING: &str = "-/-";
 pub(crate) async fn answer(
     request: &Admitted,
     bearer: &Bearer<'_>,
-    (found, reached): (&Found, Option<Stamp>),
+    (found, reached): (&Found, Option<(Stamp, &Stamps)>),
     views: &Views,
 ) -> Result<Reply, Refusal> {
     let packages = found.all();
@@ -48,10 +49,12 @@ pub(crate) async fn answer(
     let date = conditional::last_modified(bearer.tenant.id, request.target.path(), &dated);
     // What is said of one token is said to nobody else.
     let rights = bearer.rights.filter(|_| notices::token_ends(bearer.access, bearer.now).is_none());
+    // Nor is one kept that was made from what may not be kept.
+    let reached = reached.filter(|(_, stamps)| found.all_hold(stamps)).map(|(reached, _)| reached);
     let (Some(rights), Some(reached), Some(host)) = (rights, reached, &found.host) else {
         return Ok(ready::once(&request.conditions, &date, identity));
     };
-    let view = Arc::new(View::new(date, identity));
+    let view = views.packed(date, identity).await.map_err(|Lost| Refusal::Unavailable)?;
     let grounds = Grounds::new(Arc::clone(host), bearer.held, bearer.now.date_naive(), reached);
     let addressee = says.then(|| addressee(bearer.access));
     views.roots.put(RootKey::of_rights(bearer.tenant.id, rights), grounds, &view, addressee);
