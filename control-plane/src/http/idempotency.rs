@@ -191,7 +191,7 @@ fn without_secrets(value: &mut Value) {
     match value {
         Value::Object(map) => {
             let secret = |key: &str, value: &Value| match key {
-                "plain_token" | "password" => true,
+                "plain_token" | "password" | "secret" => true,
                 "token" => value.is_string(),
                 _ => false,
             };

@@ -41,4 +41,5 @@ mod secrets;
 mod serving;
 mod transactions;
 mod usage;
+mod webhooks;
 mod zip;

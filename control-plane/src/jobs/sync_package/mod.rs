@@ -36,6 +36,8 @@ const EVENTS_AHEAD: usize = 64;
 enum SyncError {
     #[error("the package was deleted while it was synced")]
     Gone,
+    #[error("the package is frozen: {0}")]
+    Frozen(String),
     #[error("the package has no repository_url; set one with PATCH /packages/{{vendor}}/{{name}}")]
     NoRepository,
     #[error("{}; {}", .0.message, .0.remedy)]
@@ -77,7 +79,9 @@ impl SyncError {
         match self {
             Self::Git(failed) => failed.code.may_pass(),
             Self::Folder(..) | Self::Storage(_) | Self::Store(_) => true,
-            Self::Gone | Self::NoRepository | Self::Busy | Self::Nothing { .. } | Self::Digest(_) => false,
+            Self::Gone | Self::Frozen(_) | Self::NoRepository | Self::Busy | Self::Nothing { .. } | Self::Digest(_) => {
+                false
+            }
         }
     }
 

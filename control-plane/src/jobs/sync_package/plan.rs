@@ -37,6 +37,9 @@ impl Plan {
         id: PackageId,
         output: &Path,
     ) -> Result<Request, SyncError> {
+        if let Some(reason) = &self.package.frozen_reason {
+            return Err(SyncError::Frozen(reason.clone()));
+        }
         let git = &state.config.git;
         let previous = self.package.refs_digest.clone().zip(self.package.default_branch.clone());
         let mirror = format!("{}.git", id.0.as_simple());
