@@ -136,6 +136,9 @@ pub struct SyncResult {
     pub removed: Vec<String>,
     /// Refs that are no versions, and why.
     pub skipped: Vec<SkippedRef>,
+    /// Packages of a monorepo that the sync made.
+    #[serde(default)]
+    pub packages: Vec<String>,
     /// Names under own vendors that are required but are neither here nor public.
     #[serde(default)]
     pub missing_requirements: Vec<String>,
@@ -144,6 +147,21 @@ pub struct SyncResult {
     pub unchanged: bool,
     /// From begin to end.
     pub took_ms: u64,
+}
+
+impl SyncResult {
+    /// Takes in what the sync did to a package of a monorepo: its name stands in front of each version and ref.
+    pub fn take_in(&mut self, package: &str, other: Self) {
+        let named = |versions: Vec<String>| versions.into_iter().map(move |version| format!("{package} {version}"));
+        self.added.extend(named(other.added));
+        self.updated.extend(named(other.updated));
+        self.removed.extend(named(other.removed));
+        let skipped = other.skipped.into_iter();
+        self.skipped.extend(skipped.map(|one| SkippedRef { name: format!("{package} {}", one.name), ..one }));
+        self.missing_requirements.extend(other.missing_requirements);
+        self.missing_requirements.sort_unstable();
+        self.missing_requirements.dedup();
+    }
 }
 
 /// A ref that is no version.

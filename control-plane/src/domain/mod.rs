@@ -9,6 +9,7 @@ pub mod freeze;
 pub mod grant;
 pub mod id;
 pub mod job;
+pub mod monorepo;
 pub mod package;
 pub mod repository_key;
 pub mod tenant;

@@ -33,6 +33,14 @@ pub struct Package {
     pub sync_error: Option<String>,
     /// Why it is not read any more until an operator says that it may.
     pub frozen_reason: Option<String>,
+    /// Patterns of the folders of its repository that are packages of their own.
+    pub monorepo: Option<Vec<String>>,
+    /// How the tags of those packages are written; without it a tag is a version of each of them.
+    pub tag_pattern: Option<String>,
+    /// The package whose sync makes this one.
+    pub parent: Option<String>,
+    /// Its folder in that one's repository.
+    pub path: Option<String>,
     /// When it was added.
     pub created_at: DateTime<Utc>,
     /// How many versions are published.

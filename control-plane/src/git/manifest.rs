@@ -9,7 +9,7 @@ use cargoman_composer::name::PackageName;
 use git2::Oid;
 
 use super::failure::Result;
-use super::object::{Commit, ObjectError, Objects, Peeled};
+use super::object::{Commit, ObjectError, Objects, Peeled, TreeEntry};
 use super::protocol::{Failed, FailureCode, Limits, SkipCode};
 use super::refs::{self, RemoteRef};
 use super::text::printable;
@@ -48,6 +48,16 @@ pub(super) struct Reader<'a, 'mirror> {
 impl<'a, 'mirror> Reader<'a, 'mirror> {
     pub(super) fn new(objects: &'a Objects<'mirror>, limits: &Limits) -> Self {
         Self { objects, most_bytes: limits.manifest_bytes, manifests: HashMap::new(), bad_names: HashMap::new() }
+    }
+
+    /// The entries of a tree.
+    pub(super) fn tree(&self, oid: Oid) -> std::result::Result<Rc<[TreeEntry]>, Reason> {
+        Ok(self.objects.tree(oid)?)
+    }
+
+    /// What is wrong with the name in a composer.json that was read.
+    pub(super) fn bad_name(&self, manifest: Oid) -> Option<&str> {
+        self.bad_names.get(&manifest).map(String::as_str)
     }
 
     /// The commit that a ref leads to, with the time of its annotated tag.

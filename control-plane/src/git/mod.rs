@@ -12,6 +12,7 @@ pub mod child;
 pub mod demo_repository;
 mod failure;
 mod manifest;
+mod members;
 mod mirror;
 mod object;
 mod plan;

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use cargoman_composer::manifest::Manifest;
+use cargoman_composer::name::PackageName;
 use cargoman_composer::stability::Stability;
 use cargoman_composer::version::{self, TagVersion, Version, branch_version, tag_version};
 use git2::Oid;
 
 use super::failure::Result;
 use super::manifest::{Reader, Reason};
+use super::members::Members;
 use super::object::Commit;
 use super::protocol::{Kind, Known, Outcome, SkipCode, Skipped};
 use super::refs::{self, RemoteRef};
@@ -29,13 +31,50 @@ pub(super) struct Planned {
     pub(super) version: Version,
     pub(super) default_branch: bool,
     pub(super) manifest: Rc<Manifest>,
+    /// The package of a monorepo; none: the repository's own.
+    pub(super) package: Option<Rc<PackageName>>,
+}
+
+impl Planned {
+    /// The date in its dist, in seconds since 1970. Packages of a monorepo have none, so that a folder that is the same in two commits is
+    /// the same dist.
+    pub(super) fn dated(&self) -> i64 {
+        if self.package.is_some() { 0 } else { self.commit.time }
+    }
+}
+
+/// Whose versions are planned: those of one package of a monorepo.
+pub(super) struct Scope<'a> {
+    pub(super) members: &'a mut Members,
+    pub(super) name: Rc<PackageName>,
+    /// Its folder, as far as is known.
+    pub(super) path: &'a str,
+}
+
+impl Scope<'_> {
+    /// The commit with the package's folder as its tree; none when the package is not in it.
+    fn narrowed(
+        &mut self,
+        reader: &mut Reader<'_, '_>,
+        commit: &Commit,
+    ) -> std::result::Result<Option<Commit>, Reason> {
+        let found = self.members.find(reader, commit, (&self.name, self.path))?;
+        Ok(found.map(|(commit, _)| commit))
+    }
+
+    /// What a tag says of this package; none when it says nothing of it.
+    fn version<'t>(&self, tag: &'t str) -> Option<&'t str> {
+        let Some(pattern) = &self.members.tags else { return Some(tag) };
+        let folder = self.path.rsplit('/').next().unwrap_or_default();
+        pattern.version(tag, &[self.name.as_str(), self.name.short_name(), folder])
+    }
 }
 
 /// The event for a ref that gives no version.
 pub(super) fn skipped(name: &[u8], oid: Oid, code: SkipCode, reason: impl Into<String>) -> Skipped {
     let shown = printable(name);
     let name_hex = (shown.as_bytes() != name).then(|| hex(name));
-    Skipped { name: shown, name_hex, oid: oid.to_string(), code, reason: reason.into() }
+    Skipped { package: None, name: shown, name_hex, oid: oid.to_string(), code, reason: reason.into() }
 }
 
 /// What a sync has to do.
@@ -44,6 +83,8 @@ pub(super) struct Plan {
     /// Newest first: the newest stable tag, the default branch, other tags, other branches.
     pub(super) versions: Vec<Planned>,
     pub(super) skipped: Vec<Skipped>,
+    /// Refs that gave a version of the package before and do not have it any more.
+    pub(super) absent: Vec<String>,
 }
 
 impl Plan {
@@ -53,6 +94,7 @@ impl Plan {
         refs: &[RemoteRef],
         default_branch: &RemoteRef,
         known: &BTreeMap<String, Known>,
+        mut scope: Option<Scope<'_>>,
         progress: &mut dyn FnMut(u64, u64) -> Result<()>,
     ) -> Result<Self> {
         let mut plan = Self::default();
@@ -68,8 +110,12 @@ impl Plan {
                 progress(done, refs.len() as u64)?;
             }
             let is_default = entry.name == default_branch.name;
-            match decide(reader, entry, name, is_default, known.get(*name), &mut slots) {
+            match decide(reader, (entry, name, is_default), known.get(*name), scope.as_mut(), &mut slots) {
                 Decision::Settled => {}
+                Decision::Absent => {
+                    let gave = known.get(*name).is_some_and(|known| matches!(known.outcome, Outcome::Version { .. }));
+                    plan.absent.extend(gave.then(|| (*name).to_owned()));
+                }
                 Decision::Skip(reason) => plan.skipped.push(skipped(&entry.name, entry.oid, reason.code, reason.text)),
                 Decision::Publish(planned) => plan.versions.push(*planned),
             }
@@ -112,16 +158,17 @@ fn rank(entry: &RemoteRef, name: &str, default_branch: &RemoteRef, known: &BTree
 enum Decision {
     /// An earlier sync has settled it.
     Settled,
+    /// The package is not in it.
+    Absent,
     Skip(Reason),
     Publish(Box<Planned>),
 }
 
 fn decide(
     reader: &mut Reader<'_, '_>,
-    entry: &RemoteRef,
-    name: &str,
-    is_default: bool,
+    (entry, name, is_default): (&RemoteRef, &str, bool),
     known: Option<&Known>,
+    scope: Option<&mut Scope<'_>>,
     slots: &mut Slots,
 ) -> Decision {
     let Some(kind) = refs::kind(&entry.name) else { return Decision::Settled };
@@ -136,34 +183,57 @@ fn decide(
         _ => {}
     }
     let planned = match kind {
-        Kind::Tag => plan_tag(reader, entry, name),
-        Kind::Branch => plan_branch(reader, entry, name, is_default),
+        Kind::Tag => plan_tag(reader, entry, name, scope),
+        Kind::Branch => plan_branch(reader, entry, (name, is_default), scope),
     };
-    match planned.and_then(|planned| slots.take(kind, &planned.version, name).map(|()| planned)) {
-        Ok(planned) => Decision::Publish(Box::new(planned)),
+    let planned = planned.and_then(|planned| match planned {
+        Some(planned) => slots.take(kind, &planned.version, name).map(|()| Some(planned)),
+        None => Ok(None),
+    });
+    match planned {
+        Ok(Some(planned)) => Decision::Publish(Box::new(planned)),
+        Ok(None) => Decision::Absent,
         Err(reason) => Decision::Skip(reason),
     }
 }
 
-fn plan_tag(reader: &mut Reader<'_, '_>, entry: &RemoteRef, name: &str) -> std::result::Result<Planned, Reason> {
-    let tag = tag_version(refs::short(name)).map_err(|error| Reason::new(SkipCode::NotAVersion, error.to_string()))?;
+fn plan_tag(
+    reader: &mut Reader<'_, '_>,
+    entry: &RemoteRef,
+    name: &str,
+    scope: Option<&mut Scope<'_>>,
+) -> std::result::Result<Option<Planned>, Reason> {
+    let text = match &scope {
+        None => refs::short(name),
+        Some(scope) => match scope.version(refs::short(name)) {
+            Some(text) => text,
+            None => return Ok(None),
+        },
+    };
+    let tag = tag_version(text).map_err(|error| Reason::new(SkipCode::NotAVersion, error.to_string()))?;
     let (commit, tagged_at) = reader.commit(entry.oid)?;
+    let Some((commit, package)) = narrowed(reader, commit, scope)? else { return Ok(None) };
     let (manifest, _) = reader.manifest(&commit)?;
     let TagVersion { pretty, version } = match &manifest.version {
         Some(written) => by_version_key(written, &tag)?,
         None => tag,
     };
-    Ok(Planned {
-        name: name.to_owned(),
-        kind: Kind::Tag,
-        oid: entry.oid,
-        commit,
-        tagged_at,
-        pretty,
-        version,
-        default_branch: false,
-        manifest,
-    })
+    let (name, kind, oid) = (name.to_owned(), Kind::Tag, entry.oid);
+    Ok(Some(Planned { name, kind, oid, commit, tagged_at, pretty, version, default_branch: false, manifest, package }))
+}
+
+/// A commit, as far as it is of a package; and which package of a monorepo that is.
+type Narrowed = (Commit, Option<Rc<PackageName>>);
+
+/// The commit as far as it is of the package; none when the package is not in it.
+fn narrowed(
+    reader: &mut Reader<'_, '_>,
+    commit: Commit,
+    scope: Option<&mut Scope<'_>>,
+) -> std::result::Result<Option<Narrowed>, Reason> {
+    let Some(scope) = scope else { return Ok(Some((commit, None))) };
+    let narrowed = scope.narrowed(reader, &commit)?;
+    Ok(narrowed.map(|commit| (commit, Some(Rc::clone(&scope.name)))))
 }
 
 /// A `version` key must mean the tag's version (a `-dev` at its end does not count); its spelling is then what people see.
@@ -192,25 +262,17 @@ fn without_dev(text: &str) -> &str {
 fn plan_branch(
     reader: &mut Reader<'_, '_>,
     entry: &RemoteRef,
-    name: &str,
-    default_branch: bool,
-) -> std::result::Result<Planned, Reason> {
+    (name, default_branch): (&str, bool),
+    scope: Option<&mut Scope<'_>>,
+) -> std::result::Result<Option<Planned>, Reason> {
     let branch =
         branch_version(refs::short(name)).map_err(|error| Reason::new(SkipCode::NotAVersion, error.to_string()))?;
     let (commit, _) = reader.commit(entry.oid)?;
+    let Some((commit, package)) = narrowed(reader, commit, scope)? else { return Ok(None) };
     let (manifest, _) = reader.manifest(&commit)?;
     let (pretty, version) = (branch.pretty, branch.version);
-    Ok(Planned {
-        name: name.to_owned(),
-        kind: Kind::Branch,
-        oid: entry.oid,
-        commit,
-        tagged_at: None,
-        pretty,
-        version,
-        default_branch,
-        manifest,
-    })
+    let (name, kind, oid) = (name.to_owned(), Kind::Branch, entry.oid);
+    Ok(Some(Planned { name, kind, oid, commit, tagged_at: None, pretty, version, default_branch, manifest, package }))
 }
 
 /// Who has taken which version. Two spellings that PHP's `version_compare` finds equal are one version.

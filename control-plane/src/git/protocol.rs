@@ -43,12 +43,48 @@ pub struct Request {
     /// `unchanged`. Left out, all refs are looked at.
     #[serde(default)]
     pub previous: Option<Previous>,
+    /// Of a repository with many packages: which, and what is known of them.
+    #[serde(default)]
+    pub monorepo: Option<Monorepo>,
     /// Refs that earlier syncs have settled, by full ref name: no work is done for them while they point to the same object.
     #[serde(default)]
     pub known: BTreeMap<String, Known>,
     /// Bounds of this sync.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// A repository with many packages.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Monorepo {
+    /// Patterns of the folders that are packages.
+    pub patterns: Vec<String>,
+    /// How tags are written; left out, a tag is a version of every package in it.
+    #[serde(default)]
+    pub tags: Option<String>,
+    /// Packages that earlier syncs have made.
+    #[serde(default)]
+    pub children: Vec<Child>,
+    /// Names that belong to other packages of the registry: they are never taken.
+    #[serde(default)]
+    pub taken: BTreeSet<String>,
+    /// Vendors under which packages may be made.
+    #[serde(default)]
+    pub vendors: BTreeSet<String>,
+}
+
+/// A package of a monorepo that an earlier sync has made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Child {
+    /// Its name.
+    pub name: String,
+    /// Its folder when it was last there.
+    pub path: String,
+    /// As [`Request::known`].
+    #[serde(default)]
+    pub known: BTreeMap<String, Known>,
 }
 
 /// What the worker is asked to do.
@@ -128,6 +164,8 @@ pub struct Limits {
     pub pack_bytes: u64,
     /// Objects in a received pack.
     pub pack_objects: usize,
+    /// Packages of a monorepo.
+    pub members: usize,
     /// Bytes of a composer.json.
     pub manifest_bytes: usize,
     /// Bytes of an archive's content, unpacked.
@@ -155,6 +193,7 @@ impl Default for Limits {
             advertisement_bytes: 16 << 20,
             pack_bytes: 2 << 30,
             pack_objects: 5_000_000,
+            members: 1_000,
             manifest_bytes: 1 << 20,
             archive_bytes: 256 << 20,
             archive_entries: 50_000,
@@ -201,6 +240,21 @@ pub enum Event {
         /// For [`Previous::refs_digest`]; covers refs with unacceptable names too.
         refs_digest: String,
     },
+    /// A package of a monorepo, as the default branch has it. All of them follow `refs`.
+    Member {
+        /// Its name.
+        name: String,
+        /// Its folder.
+        path: String,
+    },
+    /// A ref gave a version of a package before, and the package is not in its tree any more.
+    Absent {
+        /// The package of a monorepo.
+        package: String,
+        /// Full name.
+        #[serde(rename = "ref")]
+        name: String,
+    },
     /// A ref that gives no version.
     Skipped(Skipped),
     /// A version whose dist is complete on disk.
@@ -238,6 +292,9 @@ pub struct ListedRef {
 /// A ref that gives no version, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
+    /// The package of a monorepo that is concerned; none: the repository's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
     /// Full name; what cannot be printed is escaped as `\u{…}` or `\x…`, long names are cut.
     #[serde(rename = "ref")]
     pub name: String,
@@ -287,6 +344,9 @@ impl SkipCode {
 /// A version with a complete dist.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Version {
+    /// The package of a monorepo; none: the repository's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
     /// Full ref name.
     #[serde(rename = "ref")]
     pub name: String,

@@ -144,6 +144,7 @@ fn package() -> Router<State> {
         .route("/packages/{vendor}/{name}", get(packages::show).patch(packages::patch).delete(packages::delete))
         .route("/packages/{vendor}/{name}/restore", post(deletions::restore_package))
         .route("/packages/{vendor}/{name}/sync", post(sync::sync))
+        .route("/packages/{vendor}/{name}/monorepo/children", get(packages::monorepo::children))
         .route("/packages/{vendor}/{name}/unfreeze", post(packages::unfreeze))
         .route("/packages/{vendor}/{name}/webhook-deliveries", get(hooks::of_package))
         .route("/packages/{vendor}/{name}/abandon", post(packages::abandon))

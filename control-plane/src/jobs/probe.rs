@@ -32,6 +32,7 @@ pub async fn package_name(state: &State, repository_url: &str) -> Result<String,
         root_certificates: None,
         bound_name: None,
         previous: None,
+        monorepo: None,
         known: std::collections::BTreeMap::new(),
         limits: Limits { total_seconds: SECONDS, network_seconds: SECONDS, ..Limits::default() },
     };

@@ -29,6 +29,7 @@ pub mod installs;
 pub mod jobs;
 pub mod licence_facts;
 pub mod link;
+pub mod monorepos;
 pub mod packages;
 pub mod polls;
 pub mod publish;

@@ -22,6 +22,10 @@ struct Row {
     synced_at: Option<DateTime<Utc>>,
     sync_error: Option<String>,
     frozen_reason: Option<String>,
+    monorepo: Option<Vec<String>>,
+    tag_pattern: Option<String>,
+    parent: Option<String>,
+    path: Option<String>,
     created_at: DateTime<Utc>,
     versions: i64,
 }
@@ -41,6 +45,10 @@ impl From<Row> for Package {
             synced_at: row.synced_at,
             sync_error: row.sync_error,
             frozen_reason: row.frozen_reason,
+            monorepo: row.monorepo,
+            tag_pattern: row.tag_pattern,
+            parent: row.parent,
+            path: row.path,
             created_at: row.created_at,
             versions: row.versions,
         }
@@ -62,6 +70,10 @@ pub struct PackageFields {
     pub abandoned: bool,
     /// What to use instead.
     pub replacement: Option<String>,
+    /// Patterns of the folders that are packages of their own.
+    pub monorepo: Option<Vec<String>>,
+    /// How the tags of those are written.
+    pub tag_pattern: Option<String>,
 }
 
 impl PackageFields {
@@ -84,8 +96,8 @@ pub async fn insert(
     let tenant = transaction.tenant().0;
     let id = PackageId::new();
     sqlx::query!(
-        "insert into package (tenant_id, id, name, repository_type, repository_url, fork, abandoned, replacement, source, repository_key)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "insert into package (tenant_id, id, name, repository_type, repository_url, fork, abandoned, replacement, source, repository_key, monorepo, tag_pattern)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         tenant,
         id.0,
         name.as_str(),
@@ -95,7 +107,9 @@ pub async fn insert(
         fields.abandoned,
         fields.replacement,
         fields.source,
-        fields.repository_key()
+        fields.repository_key(),
+        fields.monorepo.as_deref(),
+        fields.tag_pattern
     )
     .execute(transaction.connection())
     .await?;
@@ -111,6 +125,7 @@ pub async fn find(transaction: &mut TenantTransaction, name: &PackageName) -> Re
     let row = sqlx::query_as!(
         Row,
         r#"select id, name, repository_type, repository_url, fork, source, abandoned, replacement, default_branch, synced_at, sync_error, frozen_reason, created_at
+                , monorepo, tag_pattern, (select m.name from package m where m.tenant_id = p.tenant_id and m.id = p.parent_id) as "parent?", path
                 , (select count(*) from version v where v.tenant_id = p.tenant_id and v.package_id = p.id) as "versions!"
          from package p where tenant_id = $1 and name = $2"#,
         tenant,
@@ -163,6 +178,7 @@ pub async fn list(
     let rows = sqlx::query_as!(
         Row,
         r#"select id, name, repository_type, repository_url, fork, source, abandoned, replacement, default_branch, synced_at, sync_error, frozen_reason, created_at
+                , monorepo, tag_pattern, (select m.name from package m where m.tenant_id = p.tenant_id and m.id = p.parent_id) as "parent?", path
                 , (select count(*) from version v where v.tenant_id = p.tenant_id and v.package_id = p.id) as "versions!"
          from package p where tenant_id = $1 and ($2::text is null or position(lower($2) in name) > 0)
          order by name limit $3 offset $4"#,
@@ -195,10 +211,11 @@ pub async fn update(
 ) -> Result<(), StoreError> {
     let tenant = transaction.tenant().0;
     sqlx::query!(
-        "update package set refs_digest = case when repository_url is distinct from $4 then null else refs_digest end
+        "update package set refs_digest = case
+                  when repository_url is distinct from $4 or monorepo is distinct from $10 or tag_pattern is distinct from $11 then null else refs_digest end
               , remote_id = case when repository_url is distinct from $4 then null else remote_id end
               , frozen_reason = case when repository_url is distinct from $4 then null else frozen_reason end
-              , repository_key = $9
+              , repository_key = $9, monorepo = $10, tag_pattern = $11
               , repository_type = $3, repository_url = $4, fork = $5, abandoned = $6, replacement = $7, source = $8
               , revision = nextval('revision')
          where tenant_id = $1 and id = $2",
@@ -210,7 +227,9 @@ pub async fn update(
         fields.abandoned,
         fields.replacement,
         fields.source,
-        fields.repository_key()
+        fields.repository_key(),
+        fields.monorepo.as_deref(),
+        fields.tag_pattern
     )
     .execute(transaction.connection())
     .await?;
@@ -248,6 +267,10 @@ pub struct SyncState {
     pub synced_before: bool,
     /// Why it must not be read.
     pub frozen_reason: Option<String>,
+    /// Patterns of the folders that are packages of their own.
+    pub monorepo: Option<Vec<String>>,
+    /// How the tags of those are written.
+    pub tag_pattern: Option<String>,
 }
 
 /// What a sync has to know of a package before it begins; none when it is gone.
@@ -257,7 +280,7 @@ pub struct SyncState {
 pub async fn sync_state(transaction: &mut TenantTransaction, id: PackageId) -> Result<Option<SyncState>, StoreError> {
     let tenant = transaction.tenant().0;
     let row = sqlx::query!(
-        "select name, repository_url, default_branch, refs_digest, first_synced_at, frozen_reason from package where tenant_id = $1 and id = $2",
+        "select name, repository_url, default_branch, refs_digest, first_synced_at, frozen_reason, monorepo, tag_pattern from package where tenant_id = $1 and id = $2",
         tenant,
         id.0
     )
@@ -271,6 +294,8 @@ pub async fn sync_state(transaction: &mut TenantTransaction, id: PackageId) -> R
         refs_digest: row.refs_digest,
         synced_before: row.first_synced_at.is_some(),
         frozen_reason: row.frozen_reason,
+        monorepo: row.monorepo,
+        tag_pattern: row.tag_pattern,
     }))
 }
 

@@ -7,6 +7,7 @@ mod child;
 mod contents;
 mod failures;
 mod http;
+mod monorepos;
 mod repository;
 mod run;
 mod server;

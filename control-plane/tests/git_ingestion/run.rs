@@ -30,6 +30,7 @@ impl Place {
             root_certificates: None,
             bound_name: None,
             previous: None,
+            monorepo: None,
             known: std::collections::BTreeMap::new(),
             limits: Limits::default(),
         }
@@ -51,6 +52,10 @@ pub(crate) struct Answer {
     pub(crate) unchanged: bool,
     pub(crate) finished: bool,
     pub(crate) failed: Option<Failed>,
+    /// Packages of a monorepo, and their folders.
+    pub(crate) members: Vec<(String, String)>,
+    /// Packages, and the refs that do not have them any more.
+    pub(crate) absent: Vec<(String, String)>,
 }
 
 /// Runs a request in this process.
@@ -78,6 +83,8 @@ pub(crate) fn collect(events: impl Iterator<Item = Event>) -> Answer {
             Event::Refs { refs, refs_digest } => (answer.refs, answer.refs_digest) = (refs, refs_digest),
             Event::Skipped(skipped) => answer.skipped.push(skipped),
             Event::Version(version) => answer.versions.push(*version),
+            Event::Member { name, path } => answer.members.push((name, path)),
+            Event::Absent { package, name } => answer.absent.push((package, name)),
             Event::Finished => answer.finished = true,
             Event::Failed(failed) => answer.failed = Some(failed),
         }

@@ -55,7 +55,7 @@ pub(super) struct Archiver<'a, 'mirror> {
     pieces: Pieces,
     output: PathBuf,
     most_bytes: u64,
-    made: HashMap<Oid, Dist>,
+    made: HashMap<(Oid, i64), Dist>,
 }
 
 impl<'a, 'mirror> Archiver<'a, 'mirror> {
@@ -70,15 +70,15 @@ impl<'a, 'mirror> Archiver<'a, 'mirror> {
         }
     }
 
-    /// The archive of a commit, complete on disk under its digest's name.
-    pub(super) fn build(&mut self, commit: &Commit) -> Result<Dist, ArchiveError> {
-        if let Some(dist) = self.made.get(&commit.id) {
+    /// The archive of a commit's tree with that date in it (seconds since 1970), complete on disk under its digest's name.
+    pub(super) fn build(&mut self, commit: &Commit, date: i64) -> Result<Dist, ArchiveError> {
+        if let Some(dist) = self.made.get(&(commit.tree, date)) {
             return Ok(dist.clone());
         }
         let entries = self.views.root(commit.tree)?;
         self.pack(&entries)?;
-        let dist = self.write(commit, &entries)?;
-        self.made.insert(commit.id, dist.clone());
+        let dist = self.write((commit.tree, date), &entries)?;
+        self.made.insert((commit.tree, date), dist.clone());
         Ok(dist)
     }
 
@@ -115,10 +115,10 @@ impl<'a, 'mirror> Archiver<'a, 'mirror> {
         Ok(())
     }
 
-    fn write(&self, commit: &Commit, entries: &[std::rc::Rc<Entry>]) -> Result<Dist, ArchiveError> {
-        let partial = Partial(self.output.join(format!(".partial-{}-{}", std::process::id(), commit.id)));
+    fn write(&self, (tree, date): (Oid, i64), entries: &[std::rc::Rc<Entry>]) -> Result<Dist, ArchiveError> {
+        let partial = Partial(self.output.join(format!(".partial-{}-{tree}", std::process::id())));
         let out = BufWriter::with_capacity(1 << 18, Hashing::new(File::create(&partial.0)?));
-        let mut zip = ZipWriter::new(out, DosTime::new(commit.time));
+        let mut zip = ZipWriter::new(out, DosTime::new(date));
         for entry in entries {
             match entry.kind {
                 EntryKind::Folder => zip.folder(&entry.path)?,

@@ -4,6 +4,7 @@
 //! Must never write anything but events to its output, and never let one bad ref stop the others.
 
 mod limits;
+mod monorepo;
 mod output;
 mod source;
 
@@ -100,10 +101,21 @@ fn sync(request: &Request, output: &mut Output<impl Write>, now: DateTime<Utc>) 
     source.bring(&mirror, &good, request, &mut |done, total| output.progress(Phase::Receiving, done, total))?;
     let objects = mirror.objects()?;
     let mut reader = Reader::new(&objects, &request.limits);
-    let package = reader.head(head, bound.as_ref())?;
-    announce(output, &package, seen, &good, &bad)?;
-    let mut progress = |done, total| output.progress(Phase::Reading, done, total);
-    let plan = Plan::make(&mut reader, &good, head, &request.known, &mut progress)?;
+    let (package, plan) = match (&request.monorepo, bound) {
+        (Some(monorepo), Some(root)) => {
+            announce(output, &root, seen, &good, &bad)?;
+            let plan = monorepo::plan(&mut reader, (&good, head, &root), (request, monorepo), output)?;
+            (root, plan)
+        }
+        (Some(_), None) => return Err(fault_of_the_caller("a monorepo needs a bound_name")),
+        (None, bound) => {
+            let package = reader.head(head, bound.as_ref())?;
+            announce(output, &package, seen, &good, &bad)?;
+            let mut progress = |done, total| output.progress(Phase::Reading, done, total);
+            let plan = Plan::make(&mut reader, &good, head, &request.known, None, &mut progress)?;
+            (package, plan)
+        }
+    };
     Publish { request, objects: &objects, package: &package, now, deadline }.all(plan, output)?;
     output.send(&Event::Finished)
 }
@@ -111,7 +123,8 @@ fn sync(request: &Request, output: &mut Output<impl Write>, now: DateTime<Utc>) 
 /// What could not be read may be readable now, though no ref has moved.
 fn has_unreadable(request: &Request) -> bool {
     let unreadable = Outcome::Skipped { code: SkipCode::UnreadableObject };
-    request.known.values().any(|known| known.outcome == unreadable)
+    let children = request.monorepo.iter().flat_map(|monorepo| &monorepo.children).map(|child| &child.known);
+    children.chain([&request.known]).any(|known| known.values().any(|known| known.outcome == unreadable))
 }
 
 /// The decided name, the refs that will be looked at, and those that will not.
@@ -173,12 +186,14 @@ impl Publish<'_, '_> {
                 )));
             }
             output.progress(Phase::Archiving, done, total)?;
-            match archiver.build(&planned.commit) {
+            match archiver.build(&planned.commit, planned.dated()) {
                 Ok(dist) => output.send(&Event::Version(Box::new(self.version(planned, dist))))?,
                 Err(ArchiveError::Machine(error)) => return Err(Failed::machine("writing a dist", error)),
                 Err(error) => {
                     let (code, reason) = (error.skip_code(), error.to_string());
-                    output.send(&Event::Skipped(plan::skipped(planned.name.as_bytes(), planned.oid, code, reason)))?;
+                    let mut skipped = plan::skipped(planned.name.as_bytes(), planned.oid, code, reason);
+                    skipped.package = planned.package.as_ref().map(|name| name.as_str().to_owned());
+                    output.send(&Event::Skipped(skipped))?;
                 }
             }
         }
@@ -190,9 +205,11 @@ impl Publish<'_, '_> {
         let manifest = &planned.manifest;
         // As in Composer, a date in the file goes before the commit's.
         let shown = if manifest.time.is_some() { None } else { Some(time.as_str()) };
+        let package = planned.package.as_deref().unwrap_or(self.package);
         let metadata =
-            manifest.version_object(self.package, &planned.pretty, &planned.version, shown, planned.default_branch);
+            manifest.version_object(package, &planned.pretty, &planned.version, shown, planned.default_branch);
         Version {
+            package: planned.package.as_ref().map(|name| name.as_str().to_owned()),
             name: planned.name.clone(),
             kind: planned.kind,
             oid: planned.oid.to_string(),

@@ -38,12 +38,20 @@ pub(crate) async fn sync(
     };
     let mut transaction = operator.begin(&state).await?;
     let (name, package) = package(&mut transaction, &vendor, &name).await?;
-    if package.repository_url.is_none() {
+    // A package of a monorepo is read with all the others of its repository.
+    let subject = match &package.parent {
+        Some(parent) => {
+            let (vendor, short) = parent.split_once('/').unwrap_or_default();
+            super::package(&mut transaction, vendor, short).await?.1
+        }
+        None => package,
+    };
+    if subject.repository_url.is_none() {
         let message =
             format!("the package `{name}` has no repository: upload its versions, or give it a repository_url");
         return Err(ApiError::Conflict(message));
     }
-    let task = jobs::enqueue(&mut transaction, SYNC_PACKAGE, package.id, Priority::Asked).await?;
+    let task = jobs::enqueue(&mut transaction, SYNC_PACKAGE, subject.id, Priority::Asked).await?;
     transaction.audit("package.sync", name.as_str(), json!({"task": task}));
     transaction.commit().await?;
     state.jobs_waiting.notify_one();

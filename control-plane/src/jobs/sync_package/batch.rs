@@ -1,7 +1,6 @@
 //! What was found and stored but is not visible yet, and what the whole run did.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use cargoman_composer::version::{self, Version as NormalizedVersion};
 use cargoman_edge_protocol::Change;
@@ -17,11 +16,6 @@ use crate::git::protocol::{Kind, ListedRef, Skipped, Version};
 use crate::store::publish::{self, FoundVersion, Published, SettledRef};
 use crate::store::{StoreError, TenantTransaction, dists, packages, vendors};
 
-/// The newest versions become visible at once, the long tail in larger steps.
-const FIRST: usize = 10;
-const LATER: usize = 100;
-const LONGEST: Duration = Duration::from_millis(500);
-
 /// Whether the package was still there.
 pub(super) enum Outcome {
     Published,
@@ -33,8 +27,8 @@ pub(super) struct Batch {
     first_sync: bool,
     versions: Vec<Version>,
     settled: Vec<SettledRef>,
-    since: Instant,
-    flushed: bool,
+    /// Refs that do not have the package any more.
+    absent: BTreeSet<String>,
     result: SyncResult,
     requires: BTreeSet<String>,
     seen: BTreeMap<String, SettledRef>,
@@ -47,8 +41,7 @@ impl Batch {
             first_sync: !plan.package.synced_before,
             versions: Vec::new(),
             settled: Vec::new(),
-            since: Instant::now(),
-            flushed: false,
+            absent: BTreeSet::new(),
             result: SyncResult::default(),
             requires: BTreeSet::new(),
             seen: BTreeMap::new(),
@@ -77,16 +70,24 @@ impl Batch {
         self.settled.push(settled);
     }
 
-    pub(super) fn is_due(&self) -> bool {
-        let most = if self.flushed { LATER } else { FIRST };
-        self.versions.len() >= most || self.since.elapsed() >= LONGEST
+    /// Versions that are stored and not visible yet.
+    pub(super) fn waiting(&self) -> usize {
+        self.versions.len()
     }
 
+    /// Whether there is anything to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.versions.is_empty() && self.settled.is_empty()
+    }
+
+    /// The package is not in a ref's tree any more.
+    pub(super) fn absent(&mut self, name: String) {
+        self.absent.insert(name);
+    }
+
+    /// What was written is visible now.
     pub(super) fn published(&mut self) {
-        self.versions.clear();
         self.settled.clear();
-        self.flushed = true;
-        self.since = Instant::now();
     }
 
     /// Writes what is waiting. The caller commits.
@@ -168,19 +169,20 @@ impl Batch {
         }
     }
 
-    /// Takes away what is gone and notes that the sync is whole. The caller commits.
+    /// Takes away what is gone and notes that the sync is whole. The caller commits. A package that is `alone` must have versions.
     pub(super) async fn complete(
         mut self,
         transaction: &mut TenantTransaction,
         id: PackageId,
         plan: &Plan,
-        refs: &[ListedRef],
-        digest: &str,
+        (refs, digest): (&[ListedRef], &str),
+        alone: bool,
     ) -> Result<SyncResult, SyncError> {
         if !packages::touch(transaction, id).await? {
             return Err(SyncError::Gone);
         }
-        let listed: BTreeSet<&str> = refs.iter().map(|listed| listed.name.as_str()).collect();
+        let there = refs.iter().map(|listed| listed.name.as_str()).filter(|name| !self.absent.contains(*name));
+        let listed: BTreeSet<&str> = there.collect();
         // A branch that is gone takes its version along, unless another branch gives it now (`1.x` renamed to `v1.x`); a tag's
         // version stays, for the locks that hold it.
         let given: BTreeSet<&str> = self.seen.values().filter_map(|one| one.normalized.as_deref()).collect();
@@ -191,14 +193,13 @@ impl Batch {
                 self.result.removed.push(standing.pretty.clone());
             }
         }
-        let keep: Vec<String> =
-            refs.iter().map(|listed| listed.name.clone()).chain(self.seen.keys().cloned()).collect();
+        let keep: Vec<String> = listed.iter().map(|name| (*name).to_owned()).chain(self.seen.keys().cloned()).collect();
         publish::forget_other_refs(transaction, id, &keep).await?;
         packages::synced(transaction, id, self.default_branch.as_deref(), Some(digest), now()).await?;
         notify(transaction, plan).await?;
         self.result.skipped = plan::skipped(&publish::settled_refs(transaction, id).await?);
         // A package that never had a version and gets none now is of no use to anyone: say so loudly.
-        if plan.standing.is_empty() && self.result.added.is_empty() {
+        if alone && plan.standing.is_empty() && self.result.added.is_empty() {
             return Err(SyncError::nothing(self.result, self.default_branch.as_deref()));
         }
         self.result.missing_requirements = self.missing_requirements(transaction).await?;

@@ -5,17 +5,20 @@
 //! published is right, and the next run goes on. A failed run takes nothing away.
 
 mod batch;
+mod children;
 mod plan;
 mod progress;
 
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cargoman_credential::Digest;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use self::batch::{Batch, Outcome};
+use self::batch::Outcome;
+use self::children::One;
 use self::plan::Plan;
 use self::progress::Told;
 use crate::domain::id::PackageId;
@@ -26,7 +29,7 @@ use crate::jobs::Stopped;
 use crate::state::State;
 use crate::storage::StorageError;
 use crate::store::jobs::Claimed;
-use crate::store::{Actor, StoreError, TenantTransaction, packages};
+use crate::store::{Actor, StoreError, TenantTransaction, monorepos, packages};
 
 /// Events that the worker may be ahead of the database: bounds memory, and the disk its dists take.
 const EVENTS_AHEAD: usize = 64;
@@ -53,6 +56,8 @@ enum SyncError {
     Storage(#[from] StorageError),
     #[error("cannot write to the database: {0}")]
     Store(#[from] StoreError),
+    #[error("the git worker gave a package that cannot be, {0}: {1}")]
+    Member(String, String),
     #[error("the git worker gave a digest that is none: {0}")]
     Digest(#[from] cargoman_credential::ParseDigestError),
 }
@@ -79,9 +84,13 @@ impl SyncError {
         match self {
             Self::Git(failed) => failed.code.may_pass(),
             Self::Folder(..) | Self::Storage(_) | Self::Store(_) => true,
-            Self::Gone | Self::Frozen(_) | Self::NoRepository | Self::Busy | Self::Nothing { .. } | Self::Digest(_) => {
-                false
-            }
+            Self::Gone
+            | Self::Frozen(_)
+            | Self::NoRepository
+            | Self::Busy
+            | Self::Nothing { .. }
+            | Self::Member(..)
+            | Self::Digest(_) => false,
         }
     }
 
@@ -140,10 +149,22 @@ async fn sync(state: &State, job: &Claimed, package: PackageId, output: &Path) -
     tokio::fs::create_dir_all(output).await.map_err(|error| SyncError::Folder(output.to_owned(), error))?;
     let mut transaction = begin(state, job).await?;
     let plan = Plan::read(&mut transaction, package).await?;
+    let children = children::known(&mut transaction, package).await?;
+    let monorepo = children::told(&mut transaction, (package, &plan), &children).await?;
     drop(transaction);
-    let request = plan.request(state, job, package, output)?;
-    let told = Told::new(state, job);
-    let mut run = Run { state, job, package, batch: Batch::new(&plan), plan: &plan, refs: None, told };
+    let request = plan.request(state, job, package, output, monorepo)?;
+    let mut run = Run {
+        state,
+        job,
+        root: One::new(package, plan),
+        children,
+        created: Vec::new(),
+        stored: HashSet::new(),
+        refs: None,
+        flushed: false,
+        since: Instant::now(),
+        told: Told::new(state, job),
+    };
     // Whichever fails first ends both; a worker whose future is dropped is killed.
     let (sender, mut events) = mpsc::channel(EVENTS_AHEAD);
     let worker = async { state.git_worker.run(&request, sender).await.map_err(git_failed) };
@@ -167,27 +188,54 @@ fn git_failed(failed: Failed) -> SyncError {
     SyncError::Git(Box::new(failed))
 }
 
+/// The newest versions become visible at once, the long tail in larger steps.
+const FIRST: usize = 10;
+const LATER: usize = 100;
+const LONGEST: Duration = Duration::from_millis(500);
+
 struct Run<'a> {
     state: &'a State,
     job: &'a Claimed,
-    package: PackageId,
-    plan: &'a Plan,
-    batch: Batch,
-    /// The listing, its digest and the default branch, once the worker said them.
+    root: One,
+    /// The packages of a monorepo, by name, with their folders.
+    children: BTreeMap<String, (One, String)>,
+    /// Those that this sync made.
+    created: Vec<String>,
+    /// Dists that this sync has stored: packages of a monorepo share many.
+    stored: HashSet<Digest>,
+    /// The listing and its digest, once the worker said them.
     refs: Option<(Vec<ListedRef>, String)>,
+    /// Whether anything was made visible, and when something was last.
+    flushed: bool,
+    since: Instant,
     told: Told<'a>,
 }
 
 impl Run<'_> {
     async fn take(&mut self, event: Event) -> Result<(), SyncError> {
         match event {
-            Event::Head { default_branch, .. } => self.batch.default_branch = Some(default_branch),
+            Event::Head { default_branch, .. } => self.root.batch.default_branch = Some(default_branch),
             Event::Refs { refs, refs_digest } => self.refs = Some((refs, refs_digest)),
-            Event::Skipped(skipped) => self.batch.skip(skipped),
+            Event::Member { name, path } => self.member(name, &path).await?,
+            Event::Absent { package, name } => {
+                if let Some(one) = self.of(Some(&package)) {
+                    one.batch.absent(name);
+                }
+            }
+            Event::Skipped(skipped) => {
+                if let Some(one) = self.of(skipped.package.as_deref()) {
+                    one.batch.skip(skipped);
+                }
+            }
             Event::Version(version) => {
+                if self.of(version.package.as_deref()).is_none() {
+                    return Ok(());
+                }
                 self.store(&version).await?;
-                self.batch.add(*version);
-                if self.batch.is_due() {
+                if let Some(one) = self.of(version.package.as_deref()) {
+                    one.batch.add(*version);
+                }
+                if self.is_due() {
                     self.flush().await?;
                 }
             }
@@ -197,38 +245,67 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn store(&self, version: &Version) -> Result<(), SyncError> {
+    fn is_due(&self) -> bool {
+        let children: usize = self.children.values().map(|(one, _)| one.batch.waiting()).sum();
+        let most = if self.flushed { LATER } else { FIRST };
+        children + self.root.batch.waiting() >= most || self.since.elapsed() >= LONGEST
+    }
+
+    async fn store(&mut self, version: &Version) -> Result<(), SyncError> {
         let sha256: Digest = version.dist.sha256.parse()?;
-        self.state.storage.put(self.job.tenant, sha256, version.dist.size, &version.dist.path).await?;
+        if !self.stored.contains(&sha256) {
+            self.state.storage.put(self.job.tenant, sha256, version.dist.size, &version.dist.path).await?;
+            self.stored.insert(sha256);
+        }
         Ok(())
+    }
+
+    /// The root, then the children by name: every sync locks them in one order.
+    fn all(&mut self) -> impl Iterator<Item = &mut One> {
+        std::iter::once(&mut self.root).chain(self.children.values_mut().map(|(one, _)| one))
     }
 
     /// Makes visible what is stored.
     async fn flush(&mut self) -> Result<(), SyncError> {
         let mut transaction = begin(self.state, self.job).await?;
-        match self.batch.publish(&mut transaction, self.package, self.plan).await? {
-            Outcome::Gone => Err(SyncError::Gone),
-            Outcome::Published => {
-                transaction.commit().await?;
-                self.batch.published();
-                Ok(())
+        for One { id, plan, batch } in self.all().filter(|one| !one.batch.is_empty()) {
+            if let Outcome::Gone = batch.publish(&mut transaction, *id, plan).await? {
+                return Err(SyncError::Gone);
             }
         }
+        transaction.commit().await?;
+        self.all().for_each(|one| one.batch.published());
+        (self.flushed, self.since) = (true, Instant::now());
+        Ok(())
     }
 
     async fn finish(mut self) -> Result<SyncResult, SyncError> {
         self.flush().await?;
         let mut transaction = begin(self.state, self.job).await?;
         let (refs, digest) = self.refs.take().unwrap_or_default();
-        let result = self.batch.complete(&mut transaction, self.package, self.plan, &refs, &digest).await?;
+        let default_branch = self.root.batch.default_branch.clone();
+        let One { id, plan, batch } = self.root;
+        let mut result =
+            batch.complete(&mut transaction, id, &plan, (&refs, &digest), self.children.is_empty()).await?;
+        for (name, (One { id, plan, mut batch }, _)) in self.children {
+            batch.default_branch.clone_from(&default_branch);
+            let of_child = batch.complete(&mut transaction, id, &plan, (&refs, &digest), false).await?;
+            result.take_in(&name, of_child);
+        }
+        result.packages = self.created;
         transaction.commit().await?;
         Ok(result)
     }
 
     async fn unchanged(self) -> Result<SyncResult, SyncError> {
-        let mut transaction = begin(self.state, self.job).await?;
-        packages::synced(&mut transaction, self.package, None, None, crate::clock::now()).await?;
+        let (mut transaction, at) = (begin(self.state, self.job).await?, crate::clock::now());
+        packages::synced(&mut transaction, self.root.id, None, None, at).await?;
+        monorepos::children_synced(&mut transaction, self.root.id, at).await?;
         transaction.commit().await?;
-        Ok(SyncResult { unchanged: true, skipped: self.plan.skipped(), ..SyncResult::default() })
+        let mut result = SyncResult { unchanged: true, skipped: self.root.plan.skipped(), ..SyncResult::default() };
+        for (name, (one, _)) in &self.children {
+            result.take_in(name, SyncResult { skipped: one.plan.skipped(), ..SyncResult::default() });
+        }
+        Ok(result)
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::SyncError;
 use crate::domain::id::PackageId;
 use crate::domain::job::SkippedRef;
-use crate::git::protocol::{Known, Limits, Mode, Outcome, Previous, Request, SkipCode};
+use crate::git::protocol::{Known, Limits, Mode, Monorepo, Outcome, Previous, Request, SkipCode};
 use crate::state::State;
 use crate::store::TenantTransaction;
 use crate::store::jobs::Claimed;
@@ -36,6 +36,7 @@ impl Plan {
         job: &Claimed,
         id: PackageId,
         output: &Path,
+        monorepo: Option<Monorepo>,
     ) -> Result<Request, SyncError> {
         if let Some(reason) = &self.package.frozen_reason {
             return Err(SyncError::Frozen(reason.clone()));
@@ -55,13 +56,14 @@ impl Plan {
             root_certificates: None,
             bound_name: Some(self.package.name.to_string()),
             previous: previous.map(|(refs_digest, default_branch)| Previous { refs_digest, default_branch }),
+            monorepo,
             known: self.known(),
             limits: Limits { total_seconds: git.timeout_seconds, ..Limits::default() },
         })
     }
 
     /// Refs that need no work while they point to the same object.
-    fn known(&self) -> BTreeMap<String, Known> {
+    pub(super) fn known(&self) -> BTreeMap<String, Known> {
         self.settled.iter().filter_map(|settled| Some((settled.name.clone(), self.known_ref(settled)?))).collect()
     }
 

@@ -55,6 +55,8 @@ async fn set_abandoned(
         source: before.source,
         abandoned,
         replacement: replacement.clone(),
+        monorepo: before.monorepo,
+        tag_pattern: before.tag_pattern,
     };
     store::update(&mut transaction, before.id, &wanted).await?;
     let detail = json!({"abandoned": abandoned, "replacement": replacement});

@@ -2,6 +2,7 @@
 
 mod abandon;
 pub(crate) mod date;
+pub(crate) mod monorepo;
 pub(crate) mod upload;
 pub(crate) mod versions;
 pub(crate) mod withdraw;
@@ -29,7 +30,7 @@ use crate::http::rest::{lock_package, package};
 use crate::jobs::probe;
 use crate::state::State;
 use crate::store::packages::{self as store, PackageFields};
-use crate::store::{TenantTransaction, deletions, grants, jobs, tenants, vendors, webhook_deliveries};
+use crate::store::{TenantTransaction, deletions, grants, jobs, monorepos, tenants, vendors, webhook_deliveries};
 
 /// Kinds of repositories, all of them read over git; and that of a package which has none and takes uploads alone.
 const TYPES: [&str; 6] = ["git", "github", "gitlab", "bitbucket", "gitea", ARTIFACT];
@@ -151,15 +152,35 @@ async fn read(mut fields: Fields, state: &State) -> Result<(PackageName, Package
     };
     let fork = fields.flag("fork").unwrap_or(false);
     let source = source(&mut fields).value();
+    let patterns = monorepo::patterns(&mut fields).value();
+    let tag_pattern = monorepo::tag_pattern(&mut fields).value();
+    check_monorepo(&mut fields, patterns.is_some(), tag_pattern.is_some(), url.is_some());
     fields.finish()?;
     let name = match (name, &url) {
         (Some(name), _) => name,
         (None, Some(url)) => read_name(state, url).await?,
         (None, None) => return Err(ApiError::field("repository_url", NEEDED)),
     };
-    let wanted =
-        PackageFields { repository_type, repository_url: url, fork, source, abandoned: false, replacement: None };
+    let wanted = PackageFields {
+        repository_type,
+        repository_url: url,
+        fork,
+        source,
+        abandoned: false,
+        replacement: None,
+        monorepo: patterns,
+        tag_pattern,
+    };
     Ok((name, wanted))
+}
+
+fn check_monorepo(fields: &mut Fields, patterns: bool, tags: bool, repository: bool) {
+    if patterns && !repository {
+        fields.refuse("monorepo", "is for packages with a repository_url");
+    }
+    if tags && !patterns {
+        fields.refuse("tag_pattern", "is for repositories with many packages; give `monorepo` too");
+    }
 }
 
 /// The name in the default branch's composer.json.
@@ -191,9 +212,33 @@ pub(crate) async fn patch(
     }
     let fork = fields.flag("fork");
     let source = source(&mut fields);
-    fields.finish()?;
+    let patterns = monorepo::patterns(&mut fields);
+    let tags = monorepo::tag_pattern(&mut fields);
     let mut transaction = operator.begin(&state).await?;
     let (name, before) = lock_package(&mut transaction, &vendor, &name).await?;
+    if let Some(parent) = &before.parent {
+        for (field, given) in [
+            ("repository_url", url != Patch::Absent),
+            ("type", kind != Patch::Absent),
+            ("monorepo", patterns != Patch::Absent),
+        ] {
+            if given {
+                fields.refuse(field, format!("is that of {parent}, whose sync makes this package"));
+            }
+        }
+    }
+    let (was, is) = (before.monorepo.is_some(), patterns.clone().over(before.monorepo.clone()));
+    let tags = tags.over(before.tag_pattern.clone().filter(|_| is.is_some()));
+    check_monorepo(
+        &mut fields,
+        is.is_some(),
+        tags.is_some(),
+        before.parent.is_some() || url.clone().over(before.repository_url.clone()).is_some(),
+    );
+    fields.finish()?;
+    if was && is.is_none() {
+        monorepos::release(&mut transaction, before.id).await?;
+    }
     let mut wanted = PackageFields {
         repository_type: kind.over(Some(before.repository_type)).unwrap_or_else(|| "git".to_owned()),
         repository_url: url.clone().over(before.repository_url),
@@ -201,6 +246,8 @@ pub(crate) async fn patch(
         source: source.over(before.source),
         abandoned: before.abandoned,
         replacement: before.replacement,
+        monorepo: is,
+        tag_pattern: tags,
     };
     match (wanted.repository_type == ARTIFACT, url) {
         (true, Patch::Set(_)) => {
@@ -208,7 +255,7 @@ pub(crate) async fn patch(
             return Err(ApiError::field("repository_url", message));
         }
         (true, _) => wanted.repository_url = None,
-        (false, _) if wanted.repository_url.is_none() => {
+        (false, _) if wanted.repository_url.is_none() && before.parent.is_none() => {
             return Err(ApiError::field("repository_url", "is required for this type"));
         }
         (false, _) => {}
@@ -222,6 +269,8 @@ pub(crate) async fn patch(
         "repository_url": wanted.repository_url,
         "fork": wanted.fork,
         "source": wanted.source,
+        "monorepo": wanted.monorepo,
+        "tag_pattern": wanted.tag_pattern,
     });
     changed(&mut transaction, before.id, &name, "package.update", detail).await?;
     let after = store::find(&mut transaction, &name).await?.ok_or(ApiError::NotFound("package"))?;
@@ -259,6 +308,7 @@ pub(crate) async fn delete(
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(&state).await?;
     let (name, before) = lock_package(&mut transaction, &vendor, &name).await?;
+    monorepo::may_be_deleted(&mut transaction, &before).await?;
     let watch = Watch::begin(&mut transaction, Concerned::Package(name.clone()), consent).await?;
     changed(&mut transaction, before.id, &name, "package.delete", json!({"versions": before.versions})).await?;
     let tenant = transaction.tenant();
