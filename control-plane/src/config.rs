@@ -12,7 +12,8 @@ use crate::git::address::AllowedHosts;
 use crate::git::url::UrlPolicy;
 
 /// Names of the sections that belong to the control plane.
-pub const SECTIONS: [&str; 8] = ["server", "tenancy", "storage", "git", "uploads", "jobs", "database", "link"];
+pub const SECTIONS: [&str; 9] =
+    ["server", "tenancy", "storage", "git", "uploads", "jobs", "database", "link", "secrets"];
 
 /// Everything the control plane can be told.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -34,6 +35,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// The link to the edges.
     pub link: LinkConfig,
+    /// The secrets of others that the database keeps.
+    pub secrets: SecretsConfig,
 }
 
 /// Listeners and public address.
@@ -213,6 +216,14 @@ impl LinkConfig {
     }
 }
 
+/// The secrets of others that the database keeps.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SecretsConfig {
+    /// The file of master keys, newest first; `CARGOMAN_MASTER_KEY` goes before it.
+    pub key_file: Option<PathBuf>,
+}
+
 /// Something in the configuration is not acceptable.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -347,6 +358,7 @@ mod tests {
             .fold(String::new(), |all, line| all + line + "\n");
         let config = read(&whole).unwrap();
         assert!(config.server.public_url.is_some() && config.tenancy.zone.is_some() && config.storage.root.is_some());
+        assert!(config.secrets.key_file.is_some());
     }
 
     #[test]

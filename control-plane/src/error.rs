@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::secrets::SecretsError;
 use crate::store::StoreError;
 
 /// What is wrong with one field of a request.
@@ -58,6 +59,9 @@ pub enum ApiError {
     /// Something needed is away.
     #[error("{0}; try again in a moment")]
     Unavailable(&'static str),
+    /// A secret cannot be sealed or opened for want of a key: the operator of this registry has to set something.
+    #[error("{0}")]
+    NoKey(#[source] SecretsError),
     /// Our fault. The text for the client says nothing of it.
     #[error("internal error")]
     Internal(#[source] anyhow::Error),
@@ -82,7 +86,7 @@ impl ApiError {
             Self::Conflict(_) => (StatusCode::CONFLICT, "CONFLICT"),
             Self::PayloadTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
             Self::BodyLate => (StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT"),
-            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+            Self::Unavailable(_) | Self::NoKey(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
         }
     }
@@ -109,6 +113,17 @@ impl From<StoreError> for ApiError {
                 Self::Unavailable("the database is busy with other writes to the same rows")
             }
             other => Self::Internal(other.into()),
+        }
+    }
+}
+
+impl From<SecretsError> for ApiError {
+    fn from(error: SecretsError) -> Self {
+        tracing::error!(%error, "a secret cannot be sealed or opened");
+        match error {
+            SecretsError::Random => Self::Internal(error.into()),
+            SecretsError::Altered(_) => Self::Conflict(error.to_string()),
+            _ => Self::NoKey(error),
         }
     }
 }

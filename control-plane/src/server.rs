@@ -21,6 +21,7 @@ use crate::http::serve::serve;
 use crate::http::tls::{self, TlsError};
 use crate::jobs;
 use crate::link::Link;
+use crate::secrets::Keyring;
 use crate::state::{Secrets, State};
 use crate::storage::{Storage, StorageError};
 use crate::store::{Database, MigrateError, Pulse, StoreError, health};
@@ -46,6 +47,8 @@ pub struct Start {
     pub git_worker: Worker,
     /// What opens the listeners.
     pub secrets: Secrets,
+    /// What seals the secrets that the database keeps.
+    pub keyring: Keyring,
     /// Sockets that listen already, instead of those of the configuration.
     pub handed_over: HandedOver,
     /// Slug and name of the tenant that is made when there is none.
@@ -242,6 +245,7 @@ async fn work(
         config: Arc::new(start.config),
         git_worker: Arc::new(start.git_worker),
         secrets: Arc::new(start.secrets),
+        keyring: Arc::new(start.keyring),
         jobs_waiting: Arc::new(Notify::new()),
         token_uses: Arc::default(),
         link: Arc::clone(&link),

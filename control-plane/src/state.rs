@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use crate::config::Config;
 use crate::git::child::Worker;
 use crate::link::Link;
+use crate::secrets::Keyring;
 use crate::storage::Storage;
 use crate::store::Database;
 use crate::token_uses::TokenUses;
@@ -25,6 +26,8 @@ pub struct State {
     pub git_worker: Arc<Worker>,
     /// Digests of the secrets that open the listeners.
     pub secrets: Arc<Secrets>,
+    /// What seals and opens the secrets of others that the database keeps.
+    pub keyring: Arc<Keyring>,
     /// Rung when a job was queued by this instance, so that it begins at once.
     pub jobs_waiting: Arc<Notify>,
     /// When tokens were last used, until that is written.

@@ -12,6 +12,7 @@ use cargoman_control_plane::config::Config;
 use cargoman_control_plane::git::child::Worker;
 use cargoman_control_plane::http::router;
 use cargoman_control_plane::link::Link;
+use cargoman_control_plane::secrets::Keyring;
 use cargoman_control_plane::sqlx_options::PgConnectOptions;
 use cargoman_control_plane::state::{Secrets, State};
 use cargoman_control_plane::storage::Storage;
@@ -31,6 +32,7 @@ use crate::zip::Zip;
 pub(crate) const ADMIN: &str = "the-admin-token-of-the-tests";
 pub(crate) const EDGE: &str = "cme_the-edge-credential-of-the-tests";
 pub(crate) const PUBLIC_URL: &str = "http://packages.test";
+pub(crate) const MASTER_KEY: &str = "4f1c9a70d2e84b6683a5c0b1f7e92d3846ab5dc1e07f92b84c6d3e1a50f7b2c9";
 
 /// A migrated, empty database.
 pub(crate) async fn database() -> TestDatabase {
@@ -89,6 +91,7 @@ impl Registry {
             config: Arc::new(config),
             git_worker: Arc::new(Worker::new(PathBuf::from(env!("CARGO_BIN_EXE_git-worker")), Vec::new())),
             secrets: Arc::new(Secrets { admin: Digest::of(ADMIN.as_bytes()), edge: Digest::of(EDGE.as_bytes()) }),
+            keyring: Arc::new(Keyring::from_variable(MASTER_KEY).unwrap()),
             jobs_waiting: Arc::new(Notify::new()),
             token_uses: Arc::default(),
             link,

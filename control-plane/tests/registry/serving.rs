@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use cargoman_control_plane::config::Config;
 use cargoman_control_plane::git::child::Worker;
+use cargoman_control_plane::secrets::Keyring;
 use cargoman_control_plane::server::{Access, HandedOver, Server, Start};
 use cargoman_control_plane::state::Secrets;
 use cargoman_credential::Digest;
@@ -13,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::fixture::{ADMIN, EDGE};
+use crate::fixture::{ADMIN, EDGE, MASTER_KEY};
 
 pub(crate) fn start(folder: &std::path::Path) -> Start {
     let mut config = Config::default();
@@ -27,6 +28,7 @@ pub(crate) fn start(folder: &std::path::Path) -> Start {
         config,
         git_worker: Worker::new(PathBuf::from(env!("CARGO_BIN_EXE_git-worker")), Vec::new()),
         secrets: Secrets { admin: Digest::of(ADMIN.as_bytes()), edge: Digest::of(EDGE.as_bytes()) },
+        keyring: Keyring::from_variable(MASTER_KEY).unwrap(),
         handed_over: HandedOver::default(),
         first_tenant: ("default", "Default"),
     }

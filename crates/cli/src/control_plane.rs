@@ -43,6 +43,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let admin = credentials::admin_token(arguments.admin_token_file.as_deref(), None)?;
     let edge = edge_credential(arguments.edge_credential_file)?;
+    let keyring = credentials::keyring(config.secrets.key_file.as_deref(), None)?;
     let Some(database) = database()? else {
         return Err(Failure::usage("DATABASE_URL is not set: name the server, postgres://user@host/database"));
     };
@@ -52,6 +53,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         config,
         git_worker: git_worker()?,
         secrets: Secrets { admin: admin.digest(), edge: edge.digest() },
+        keyring,
         handed_over,
         first_tenant: ("default", "Default"),
     };

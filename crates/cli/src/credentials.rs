@@ -1,14 +1,17 @@
-//! The secrets a program starts with: the `ADMIN_TOKEN` and the credential between edge and control plane.
+//! The secrets a program starts with: the `ADMIN_TOKEN`, the credential between edge and control plane, and the master keys.
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use cargoman_control_plane::secrets::{Keyring, MasterKey, key_file};
 use cargoman_credential::{Digest, Kind, Secret};
 
 use crate::exit::Failure;
 
 const SHORTEST: usize = 16;
+/// The file of master keys in the data folder.
+pub(crate) const MASTER_KEY: &str = "master-key";
 
 /// The token and whether it was made just now.
 pub(crate) struct AdminToken {
@@ -59,6 +62,24 @@ pub(crate) fn edge_credential(data: &Path) -> Result<Secret, Failure> {
     let secret = generate(Kind::Edge)?;
     write_secret(&kept, secret.expose())?;
     Ok(secret)
+}
+
+/// The master keys: from the environment, else the named file, else the one in the data folder, which is made at the first start.
+/// Without all three there is none, and whatever needs one says so.
+pub(crate) fn keyring(file: Option<&Path>, data: Option<&Path>) -> Result<Keyring, Failure> {
+    if let Some(text) = std::env::var("CARGOMAN_MASTER_KEY").ok().filter(|text| !text.is_empty()) {
+        return Keyring::from_variable(&text).map_err(Failure::usage);
+    }
+    if let Some(file) = file {
+        return Keyring::from_file(file).map_err(Failure::usage);
+    }
+    let Some(kept) = data.map(|data| data.join(MASTER_KEY)) else { return Ok(Keyring::absent()) };
+    if !kept.exists() {
+        let key = MasterKey::generate(&ring::rand::SystemRandom::new()).map_err(Failure::failed)?;
+        key_file::create(&kept, &key).map_err(Failure::failed)?;
+        tracing::info!(file = %kept.display(), "made a master key; keep a copy of it apart from the database's backups");
+    }
+    Keyring::from_file(&kept).map_err(Failure::usage)
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

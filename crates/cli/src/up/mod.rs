@@ -134,6 +134,7 @@ impl Up<'_> {
     /// what it knows long before the database is there.
     fn serve(&self, config: Config, mut listeners: Listeners) -> Result<(), Failure> {
         let credential = credentials::edge_credential(self.data)?;
+        let keyring = credentials::keyring(config.secrets.key_file.as_deref(), Some(self.data))?;
         let source = database::Source::find(self.data)?;
         let mut config = config;
         if source.is_private() {
@@ -146,6 +147,7 @@ impl Up<'_> {
             config,
             git_worker: git_worker()?,
             secrets: Secrets { admin: self.admin.digest(), edge: credential.digest() },
+            keyring,
             handed_over,
             first_tenant: if self.arguments.demo { ("demo", "Demo") } else { ("default", "Default") },
         };
