@@ -15,6 +15,7 @@ pub mod jobs;
 pub mod link;
 pub mod secrets;
 pub mod server;
+pub mod ssh_key;
 pub mod state;
 pub mod storage;
 pub mod store;

@@ -14,6 +14,7 @@ mod failure;
 mod manifest;
 mod mirror;
 mod object;
+pub mod origin;
 mod plan;
 pub mod protocol;
 mod refs;

@@ -4,6 +4,7 @@
 
 pub mod probe;
 mod purge;
+pub(crate) mod repository_credential;
 mod sync_package;
 
 use std::time::Duration;

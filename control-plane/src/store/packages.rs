@@ -4,7 +4,8 @@ use cargoman_composer::name::PackageName;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::domain::id::PackageId;
+use crate::domain::git_credential::UsedCredential;
+use crate::domain::id::{GitCredentialId, PackageId};
 use crate::domain::package::Package;
 use crate::store::{Page, StoreError, TenantTransaction};
 
@@ -13,6 +14,8 @@ struct Row {
     name: String,
     repository_type: String,
     repository_url: Option<String>,
+    git_credential_id: Option<Uuid>,
+    git_credential_name: Option<String>,
     fork: bool,
     source: Option<String>,
     abandoned: bool,
@@ -31,6 +34,10 @@ impl From<Row> for Package {
             name: row.name,
             repository_type: row.repository_type,
             repository_url: row.repository_url,
+            credential: row
+                .git_credential_id
+                .zip(row.git_credential_name)
+                .map(|(id, name)| UsedCredential { id: GitCredentialId(id), name }),
             fork: row.fork,
             source: row.source,
             abandoned: row.abandoned,
@@ -51,6 +58,8 @@ pub struct PackageFields {
     pub repository_type: String,
     /// Where it is read from.
     pub repository_url: Option<String>,
+    /// What it is read with.
+    pub credential: Option<GitCredentialId>,
     /// Whether it is a private fork of a public package.
     pub fork: bool,
     /// Whether its metadata shows where the source lies.
@@ -73,8 +82,8 @@ pub async fn insert(
     let tenant = transaction.tenant().0;
     let id = PackageId::new();
     sqlx::query!(
-        "insert into package (tenant_id, id, name, repository_type, repository_url, fork, abandoned, replacement, source)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "insert into package (tenant_id, id, name, repository_type, repository_url, fork, abandoned, replacement, source, git_credential_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         tenant,
         id.0,
         name.as_str(),
@@ -83,7 +92,8 @@ pub async fn insert(
         fields.fork,
         fields.abandoned,
         fields.replacement,
-        fields.source
+        fields.source,
+        fields.credential.map(|id| id.0)
     )
     .execute(transaction.connection())
     .await?;
@@ -99,6 +109,8 @@ pub async fn find(transaction: &mut TenantTransaction, name: &PackageName) -> Re
     let row = sqlx::query_as!(
         Row,
         r#"select id, name, repository_type, repository_url, fork, source, abandoned, replacement, default_branch, synced_at, sync_error, created_at
+                , git_credential_id
+                , (select g.name from git_credential g where g.tenant_id = p.tenant_id and g.id = p.git_credential_id) as git_credential_name
                 , (select count(*) from version v where v.tenant_id = p.tenant_id and v.package_id = p.id) as "versions!"
          from package p where tenant_id = $1 and name = $2"#,
         tenant,
@@ -151,6 +163,8 @@ pub async fn list(
     let rows = sqlx::query_as!(
         Row,
         r#"select id, name, repository_type, repository_url, fork, source, abandoned, replacement, default_branch, synced_at, sync_error, created_at
+                , git_credential_id
+                , (select g.name from git_credential g where g.tenant_id = p.tenant_id and g.id = p.git_credential_id) as git_credential_name
                 , (select count(*) from version v where v.tenant_id = p.tenant_id and v.package_id = p.id) as "versions!"
          from package p where tenant_id = $1 and ($2::text is null or position(lower($2) in name) > 0)
          order by name limit $3 offset $4"#,
@@ -183,7 +197,7 @@ pub async fn update(
     let tenant = transaction.tenant().0;
     sqlx::query!(
         "update package set refs_digest = case when repository_url is distinct from $4 then null else refs_digest end
-              , repository_type = $3, repository_url = $4, fork = $5, abandoned = $6, replacement = $7, source = $8
+              , repository_type = $3, repository_url = $4, fork = $5, abandoned = $6, replacement = $7, source = $8, git_credential_id = $9
               , revision = nextval('revision')
          where tenant_id = $1 and id = $2",
         tenant,
@@ -193,7 +207,8 @@ pub async fn update(
         fields.fork,
         fields.abandoned,
         fields.replacement,
-        fields.source
+        fields.source,
+        fields.credential.map(|id| id.0)
     )
     .execute(transaction.connection())
     .await?;

@@ -22,6 +22,7 @@ mod rest_deletions;
 mod rest_effect;
 mod rest_explain;
 mod rest_freeze;
+mod rest_git_credentials;
 mod rest_grants;
 mod rest_grants_of_collections;
 mod rest_hostile;

@@ -21,10 +21,11 @@ use crate::domain::job::SyncResult;
 use crate::git::child::End;
 use crate::git::protocol::{Event, FailureCode, ListedRef, Version};
 use crate::jobs::Stopped;
+use crate::jobs::repository_credential::CredentialError;
 use crate::state::State;
 use crate::storage::StorageError;
 use crate::store::jobs::Claimed;
-use crate::store::{Actor, StoreError, TenantTransaction, packages};
+use crate::store::{Actor, StoreError, TenantTransaction, git_credentials, packages};
 
 /// Events that the worker may be ahead of the database: bounds memory, and the disk its dists take.
 const EVENTS_AHEAD: usize = 64;
@@ -41,6 +42,8 @@ enum SyncError {
     /// A git worker of a process that was killed is still at it; it ends at its next word.
     #[error("another git worker is still reading this repository")]
     Busy,
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
     #[error("no branch and no tag gives a version: {reason}")]
     Nothing { reason: String, result: Box<SyncResult> },
     #[error("cannot prepare the folder {0}: {1}; look at free disk space and permissions of the data folder")]
@@ -125,7 +128,10 @@ async fn sync(state: &State, job: &Claimed, package: PackageId, output: &Path) -
     tokio::fs::create_dir_all(output).await.map_err(|error| SyncError::Folder(output.to_owned(), error))?;
     let mut transaction = begin(state, job).await?;
     let plan = Plan::read(&mut transaction, package).await?;
-    drop(transaction);
+    if let Some(credential) = plan.credential() {
+        git_credentials::used(&mut transaction, credential, crate::clock::now()).await?;
+    }
+    transaction.commit().await?;
     let request = plan.request(state, job, package, output)?;
     let mut run = Run { state, job, package, batch: Batch::new(&plan), plan: &plan, refs: None };
     // Whichever fails first ends both; a worker whose future is dropped is killed.
