@@ -13,6 +13,7 @@ pub mod git;
 pub mod http;
 pub mod jobs;
 pub mod link;
+pub mod resealing;
 pub mod secrets;
 pub mod server;
 pub mod ssh_key;

@@ -112,7 +112,7 @@ mod tests {
     fn keygen(arguments: &[&str], text: &[u8]) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).mode(0o600).open(&path).unwrap();
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
         std::io::Write::write_all(&mut file, text).unwrap();
         let done = Command::new("ssh-keygen").args(arguments).arg("-f").arg(&path).output().expect("ssh-keygen");
         assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));

@@ -22,6 +22,9 @@ pub(crate) enum Command {
         /// A private fork of a public package.
         #[arg(long)]
         fork: bool,
+        /// What opens the repository: the id of a git credential, `gitcred_…`.
+        #[arg(long, conflicts_with = "upload_only")]
+        credential: Option<String>,
     },
     /// Lists packages.
     List {
