@@ -28,7 +28,7 @@ pub(crate) enum Command {
         kind: String,
         /// The server: a host, `https://host`, or the address of a repository there. The secret is sent nowhere else.
         #[arg(long)]
-        url: String,
+        host: String,
         /// The user name; many servers take any beside an access token.
         #[arg(long)]
         username: Option<String>,
@@ -116,12 +116,12 @@ fn read(path: &Path, what: &str) -> Result<String, Failure> {
 
 pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Failure> {
     match command {
-        Command::Create { name, kind, url, username, secret } => {
-            let field = if url.contains("://") || url.contains('@') { "url" } else { "host" };
+        Command::Create { name, kind, host, username, secret } => {
+            let field = if host.contains("://") || host.contains('@') { "url" } else { "host" };
             let mut body = given(&[
                 ("name", &Some(name)),
                 ("kind", &Some(kind.clone())),
-                (field, &Some(url)),
+                (field, &Some(host)),
                 ("username", &username),
             ]);
             secret.into(&mut body, &kind)?;
