@@ -174,7 +174,7 @@ fn no_secret_is_found_anywhere() {
     assert!(dump.status.success() && dumped.contains("http://127.0.0.1:") && dumped.contains("acme/pay"), "{dumped}");
     holds_none("pg_dump", &dump.stdout, &canaries);
     holds_none("the log", registry.log().as_bytes(), &canaries);
-    assert!(registry.log().contains("TRACE") && registry.log().contains("/git-credentials"), "the log is whole");
+    assert!(registry.log().contains("TRACE") && registry.log().contains("package synced"), "the log is whole");
     for (what, bytes) in running.iter().chain(&processes()) {
         holds_none(what, bytes, &canaries);
     }

@@ -2,6 +2,7 @@
 
 use cargoman_control_plane::jobs as runner;
 use cargoman_control_plane::store::sealed::SEALED_COLUMNS;
+use cargoman_credential::Digest;
 use cargoman_testkit::git::{HttpServer, Repository};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -61,6 +62,10 @@ async fn made_shown_changed_and_deleted() {
         audited,
         "git_credential.create git_credential.create git_credential.update git_credential.rotate git_credential.rotate git_credential.delete"
     );
+    let guessed = Digest::of(format!("/api/v1/git-credentials\0{body}").as_bytes()).to_hex();
+    assert_eq!(registry.count(&format!("idempotency where request_digest = '{guessed}'")), 0, "nothing to guess from");
+    let again = registry.call("POST", "/git-credentials").header("idempotency-key", "k").json(&body).send().await;
+    assert_eq!(again.status(201).header("idempotent-replayed"), "true");
     let kept =
         registry.sql("select (select json_agg(a) from audit a)::text || (select json_agg(i) from idempotency i)::text");
     assert!(!kept.contains("canary-password") && !kept.contains("PRIVATE KEY"), "{kept}");
