@@ -113,6 +113,8 @@ pub struct GitConfig {
     pub root: Option<PathBuf>,
     /// Wall-clock seconds after which a sync is killed.
     pub timeout_seconds: u64,
+    /// How often a repository is looked at of which no webhook tells, in minutes; 0 for never.
+    pub poll_minutes: u64,
 }
 
 impl Default for GitConfig {
@@ -123,6 +125,7 @@ impl Default for GitConfig {
             allowed_ports: vec![443, 22],
             root: None,
             timeout_seconds: 900,
+            poll_minutes: 15,
         }
     }
 }
@@ -284,6 +287,9 @@ impl Config {
         }
         if !(1..=24 * 3600).contains(&self.git.timeout_seconds) {
             problems.push("git.timeout_seconds: must be 1 to 86400".to_owned());
+        }
+        if self.git.poll_minutes > 7 * 24 * 60 {
+            problems.push("git.poll_minutes: must be 0 (never) to 10080 (a week)".to_owned());
         }
         if !(1 << 10..=2 << 30).contains(&self.uploads.max_size) {
             problems.push("uploads.max_size: must be 1024 (1 KiB) to 2147483648 (2 GiB)".to_owned());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config::Config;
@@ -246,7 +246,7 @@ async fn work(
         git_worker: Arc::new(start.git_worker),
         secrets: Arc::new(start.secrets),
         keyring: Arc::new(start.keyring),
-        jobs_waiting: Arc::new(Notify::new()),
+        jobs_waiting: link.jobs_queued(),
         token_uses: Arc::default(),
         link: Arc::clone(&link),
     };

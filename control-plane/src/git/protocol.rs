@@ -407,3 +407,11 @@ pub enum FailureCode {
     /// The worker stopped without an answer: killed, crashed or panicked.
     Died,
 }
+
+impl FailureCode {
+    /// Whether the reason may pass while nobody does anything about it.
+    #[must_use]
+    pub const fn may_pass(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Protocol | Self::Busy | Self::Machine | Self::Died)
+    }
+}

@@ -29,6 +29,17 @@ pub(crate) enum CredentialError {
     Secrets(#[from] SecretsError),
 }
 
+impl CredentialError {
+    /// Whether it may go away without anybody changing the credential or the package: a key that comes to this machine a moment later
+    /// than to the one that sealed with it.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Elsewhere { .. } | Self::Secrets(SecretsError::Altered(_)) => false,
+            Self::Secrets(_) => true,
+        }
+    }
+}
+
 /// Whether the credential may be used for that repository.
 ///
 /// # Errors

@@ -45,6 +45,7 @@ async fn listen(link: &Link, options: &PgConnectOptions, failing: &mut bool) -> 
             Notice::Acked(by, _) if by == link.id => {}
             Notice::Acked(_, acks) => link.acks.note_elsewhere(acks),
             Notice::Fenced(edge) => link.streams.close_edge(EdgeId(edge), Closing::Fenced),
+            Notice::Queued => link.jobs_queued.notify_one(),
             // The connection was lost and made again.
             Notice::Missed => {
                 link.feed.look();

@@ -13,12 +13,12 @@ mod prune;
 mod stream;
 mod streams;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cargoman_edge_protocol::AsOf;
 use sqlx::postgres::PgConnectOptions;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -51,6 +51,7 @@ pub struct Link {
     /// Until it runs.
     inbox: Mutex<Option<mpsc::Receiver<Asking>>>,
     stopping: watch::Sender<bool>,
+    jobs_queued: Arc<Notify>,
 }
 
 impl Link {
@@ -69,6 +70,7 @@ impl Link {
             askings,
             inbox: Mutex::new(Some(inbox)),
             stopping: watch::Sender::new(false),
+            jobs_queued: Arc::default(),
         }
     }
 
@@ -82,6 +84,12 @@ impl Link {
     #[must_use]
     pub fn as_of(&self) -> Option<AsOf> {
         self.feed.tip().map(|tip| AsOf { epoch: tip.position.epoch, seq: tip.position.seq })
+    }
+
+    /// Rung when any instance queued a job: it is said on the same connection.
+    #[must_use]
+    pub fn jobs_queued(&self) -> Arc<Notify> {
+        Arc::clone(&self.jobs_queued)
     }
 
     /// Works until the stop; then every edge is told, so that it goes to another instance at once. `listen` is a way to the database

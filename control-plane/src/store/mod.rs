@@ -30,6 +30,7 @@ pub mod jobs;
 pub mod licence_facts;
 pub mod link;
 pub mod packages;
+pub mod polls;
 pub mod publish;
 pub mod sealed;
 pub mod stats;

@@ -18,6 +18,8 @@ pub enum Notice {
     Acked(Uuid, Option<Vec<(Incarnation, Position)>>),
     /// An edge was fenced.
     Fenced(Uuid),
+    /// A job was queued.
+    Queued,
     /// The connection was lost for a moment: anything may have happened.
     Missed,
 }
@@ -53,7 +55,9 @@ impl Notices {
             PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).connect_lazy_with(options);
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.ignore_pool_close_event(true);
-        listener.listen_all(["cargoman_outbox", "cargoman_numbered", "cargoman_acks", "cargoman_edges"]).await?;
+        listener
+            .listen_all(["cargoman_outbox", "cargoman_numbered", "cargoman_acks", "cargoman_edges", "cargoman_jobs"])
+            .await?;
         Ok(Self { listener })
     }
 
@@ -75,6 +79,7 @@ fn read(channel: &str, payload: &str) -> Notice {
             let (by, acks) = payload.split_once(' ').unwrap_or((payload, ""));
             Uuid::try_parse(by).ok().map(|by| Notice::Acked(by, serde_json::from_str(acks).ok()))
         }
+        "cargoman_jobs" => Some(Notice::Queued),
         "cargoman_edges" => Uuid::try_parse(payload).ok().map(Notice::Fenced),
         _ => None,
     };
@@ -126,6 +131,7 @@ mod tests {
             ("cargoman_numbered", "x".to_owned(), Notice::Written),
             ("cargoman_outbox", String::new(), Notice::Written),
             ("cargoman_edges", by.to_string(), Notice::Fenced(by)),
+            ("cargoman_jobs", "sync_package".to_owned(), Notice::Queued),
         ] {
             assert_eq!(read(channel, &payload), expected, "{payload}");
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::domain::id::JobId;
-use crate::domain::job::{Job, SYNC_PACKAGE};
+use crate::domain::job::{Job, Priority, SYNC_PACKAGE};
 use crate::error::ApiError;
 use crate::http::envelope::{Paging, data, data_with};
 use crate::http::fields::Fields;
@@ -43,7 +43,7 @@ pub(crate) async fn sync(
             format!("the package `{name}` has no repository: upload its versions, or give it a repository_url");
         return Err(ApiError::Conflict(message));
     }
-    let task = jobs::enqueue(&mut transaction, SYNC_PACKAGE, package.id).await?;
+    let task = jobs::enqueue(&mut transaction, SYNC_PACKAGE, package.id, Priority::Asked).await?;
     transaction.audit("package.sync", name.as_str(), json!({"task": task}));
     transaction.commit().await?;
     state.jobs_waiting.notify_one();

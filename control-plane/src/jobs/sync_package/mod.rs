@@ -6,6 +6,7 @@
 
 mod batch;
 mod plan;
+mod progress;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -16,10 +17,11 @@ use tokio::sync::mpsc;
 
 use self::batch::{Batch, Outcome};
 use self::plan::Plan;
+use self::progress::Told;
 use crate::domain::id::PackageId;
 use crate::domain::job::SyncResult;
 use crate::git::child::End;
-use crate::git::protocol::{Event, FailureCode, ListedRef, Version};
+use crate::git::protocol::{Event, Failed, FailureCode, ListedRef, Version};
 use crate::jobs::Stopped;
 use crate::jobs::repository_credential::CredentialError;
 use crate::state::State;
@@ -37,8 +39,8 @@ enum SyncError {
     Gone,
     #[error("the package has no repository_url; set one with PATCH /packages/{{vendor}}/{{name}}")]
     NoRepository,
-    #[error("{0}")]
-    Git(String),
+    #[error("{}; {}", .0.message, .0.remedy)]
+    Git(Box<Failed>),
     /// A git worker of a process that was killed is still at it; it ends at its next word.
     #[error("another git worker is still reading this repository")]
     Busy,
@@ -73,6 +75,16 @@ impl SyncError {
         Self::Nothing { reason, result: Box::new(result) }
     }
 
+    /// Whether it may go well the next time though nobody does anything about it.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Git(failed) => failed.code.may_pass(),
+            Self::Credential(error) => error.may_pass(),
+            Self::Folder(..) | Self::Storage(_) | Self::Store(_) => true,
+            Self::Gone | Self::NoRepository | Self::Busy | Self::Nothing { .. } | Self::Digest(_) => false,
+        }
+    }
+
     /// What was found out all the same.
     fn result(self) -> Option<Value> {
         match self {
@@ -103,7 +115,7 @@ pub(super) async fn run(state: &State, job: &Claimed) -> Result<Value, Stopped> 
         Err(error) => {
             tracing::warn!(package = %job.subject, %error, "a sync failed; what is published stays");
             note_failure(state, job, package, &error.to_string()).await;
-            Err(Stopped::Failed { error: error.to_string(), result: error.result() })
+            Err(Stopped::Failed { error: error.to_string(), may_pass: error.may_pass(), result: error.result() })
         }
     }
 }
@@ -133,7 +145,8 @@ async fn sync(state: &State, job: &Claimed, package: PackageId, output: &Path) -
     }
     transaction.commit().await?;
     let request = plan.request(state, job, package, output)?;
-    let mut run = Run { state, job, package, batch: Batch::new(&plan), plan: &plan, refs: None };
+    let told = Told::new(state, job);
+    let mut run = Run { state, job, package, batch: Batch::new(&plan), plan: &plan, refs: None, told };
     // Whichever fails first ends both; a worker whose future is dropped is killed.
     let (sender, mut events) = mpsc::channel(EVENTS_AHEAD);
     let worker = async { state.git_worker.run(&request, sender).await.map_err(git_failed) };
@@ -150,11 +163,11 @@ async fn sync(state: &State, job: &Claimed, package: PackageId, output: &Path) -
     }
 }
 
-fn git_failed(failed: crate::git::protocol::Failed) -> SyncError {
+fn git_failed(failed: Failed) -> SyncError {
     if failed.code == FailureCode::Busy {
         return SyncError::Busy;
     }
-    SyncError::Git(format!("{}; {}", failed.message, failed.remedy))
+    SyncError::Git(Box::new(failed))
 }
 
 struct Run<'a> {
@@ -165,6 +178,7 @@ struct Run<'a> {
     batch: Batch,
     /// The listing, its digest and the default branch, once the worker said them.
     refs: Option<(Vec<ListedRef>, String)>,
+    told: Told<'a>,
 }
 
 impl Run<'_> {
@@ -180,7 +194,8 @@ impl Run<'_> {
                     self.flush().await?;
                 }
             }
-            Event::Progress { .. } | Event::Unchanged | Event::Finished | Event::Failed(_) => {}
+            Event::Progress { phase, done, total } => self.told.progress(phase, done, total).await,
+            Event::Unchanged | Event::Finished | Event::Failed(_) => {}
         }
         Ok(())
     }

@@ -251,16 +251,12 @@ impl Reading {
         Ok(Answers { answers: answers.into_iter(), asking, as_of, reading: self })
     }
 
-    /// A fact was put into a cache: it goes to the disk too, if it can be used again. Nobody waits for that: [`Saved::fact`] looks
-    /// itself whether anything happened to the fact meanwhile.
+    /// A fact was put into a cache: it goes to the disk too, if it can be used again.
     fn kept<K: Grounded<V>, V: Serialize + Send + Sync + 'static>(&self, key: &K, known: &Known<V>) {
         if !known.standing.holds(&self.stamps) {
             return;
         }
-        let (key, known) = (key.key(), known.clone());
-        let (saved, stamps) = (Arc::clone(&self.saved), Arc::clone(&self.stamps));
-        // Detached: what the process does not get to before it ends is asked for again.
-        drop(tokio::task::spawn_blocking(move || saved.fact(&key, &known, &stamps)));
+        self.saved.soon(key.key(), known.clone(), Arc::clone(&self.stamps));
     }
 }
 

@@ -7,11 +7,12 @@
 
 mod load;
 mod record;
+mod waiting;
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cargoman_credential::Digest;
@@ -22,6 +23,7 @@ use serde::Serialize;
 
 pub(crate) use self::load::{Clocks, Loaded};
 use self::record::{Chain, Record, VERSION};
+use self::waiting::Waiting;
 use crate::cache::Known;
 use crate::cache::kept::Kept;
 use crate::cache::stamps::Stamps;
@@ -31,7 +33,7 @@ use crate::link::reading::Grounded;
 const NAME: &str = "facts";
 /// The one that is being written anew.
 const NEW: &str = "facts.new";
-/// After writing it anew failed, it is tried again.
+/// After writing it anew failed, it is tried again; nor is it written oftener because it lacks something.
 const RECOVERY: Duration = Duration::from_secs(60);
 
 /// A file smaller than this is never written anew.
@@ -44,6 +46,7 @@ pub(crate) struct Saved {
     boot: String,
     home: String,
     files: Mutex<Files>,
+    waiting: Arc<Waiting>,
 }
 
 #[derive(Default)]
@@ -54,6 +57,8 @@ struct Files {
     next: Option<Open>,
     /// Bytes of the current one when it was new.
     fresh: u64,
+    /// When it was last written anew.
+    written: Option<Instant>,
     /// When writing it anew last failed.
     failed: Option<Instant>,
 }
@@ -99,7 +104,8 @@ impl Saved {
             }
         };
         let (boot, home) = (clocks.boot.clone(), clocks.home.clone());
-        let saved = Self { folder: folder.to_owned(), beginning, boot, home, files: Mutex::default() };
+        let saved =
+            Self { folder: folder.to_owned(), beginning, boot, home, files: Mutex::default(), waiting: Arc::default() };
         // Until the state is written anew, after what was loaded is safe in its place, the old file stays as it is.
         saved.rewrite(
             facts,
@@ -117,6 +123,17 @@ impl Saved {
             remove(&path)?;
         }
         Ok((saved, loaded))
+    }
+
+    /// A fact that is written soon. Nobody waits for that: [`Self::fact`] looks itself whether anything happened to it meanwhile.
+    pub(crate) fn soon<V: Serialize + Send + Sync + 'static>(
+        self: &Arc<Self>,
+        key: Key,
+        known: Known<V>,
+        stamps: Arc<Stamps>,
+    ) {
+        let saved = Arc::clone(self);
+        self.waiting.add(move || saved.fact(&key, &known, &stamps));
     }
 
     /// A fact, if it may be used again. That is looked at when nothing else can be written: a fact that an event has overtaken must
@@ -165,12 +182,15 @@ impl Saved {
         }
     }
 
-    /// Whether the file has grown so much that it should be written anew.
+    /// Whether the file has grown so much, or lacks so much, that it should be written anew.
     pub(crate) fn is_overgrown(&self) -> bool {
         let files = self.lock();
         files.next.is_none()
             && files.failed.is_none_or(|failed| failed.elapsed() > RECOVERY)
-            && files.current.as_ref().is_none_or(|open| open.bytes > SMALL && open.bytes > 3 * files.fresh)
+            && files.current.as_ref().is_none_or(|open| {
+                let missed = self.waiting.missed() && files.written.is_none_or(|at| at.elapsed() > RECOVERY);
+                missed || (open.bytes > SMALL && open.bytes > 3 * files.fresh)
+            })
     }
 
     /// Writes the file anew with what may be used now; what is noted meanwhile goes into both.
@@ -181,6 +201,7 @@ impl Saved {
         position: Option<Position>,
         lease: Option<LeaseRecord>,
     ) {
+        self.waiting.begin_anew();
         let written = self.start_next(position, lease.as_ref()).and_then(|()| {
             self.copy(&facts.tenants, stamps)?;
             self.copy(&facts.accesses, stamps)?;
@@ -244,7 +265,7 @@ impl Saved {
         next.file.sync_all()?;
         std::fs::rename(self.folder.join(NEW), self.folder.join(NAME))?;
         File::open(&self.folder)?.sync_all()?;
-        files.fresh = next.bytes;
+        (files.fresh, files.written) = (next.bytes, Some(Instant::now()));
         files.current = Some(next);
         Ok(())
     }

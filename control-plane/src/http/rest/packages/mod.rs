@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::abandon::{abandon, unabandon};
 use crate::domain::id::{GitCredentialId, PackageId};
-use crate::domain::job::SYNC_PACKAGE;
+use crate::domain::job::{Priority, SYNC_PACKAGE};
 use crate::effect::{Concerned, Consent, Watch};
 use crate::error::ApiError;
 use crate::git::protocol::Failed;
@@ -119,7 +119,7 @@ pub(crate) async fn create(
     }
     tenants::directory_changed(&mut transaction).await?;
     let task = match wanted.repository_url {
-        Some(_) => Some(jobs::enqueue(&mut transaction, SYNC_PACKAGE, id).await?),
+        Some(_) => Some(jobs::enqueue(&mut transaction, SYNC_PACKAGE, id, Priority::Asked).await?),
         None => None,
     };
     let detail = json!({

@@ -1,0 +1,67 @@
+//! When repositories are looked at by the clock.
+
+use std::time::Duration;
+
+use cargoman_edge_protocol::TenantId;
+
+use crate::domain::id::PackageId;
+use crate::domain::job::{Priority, SYNC_PACKAGE};
+use crate::store::{StoreError, System, TenantTransaction};
+
+/// How often a repository is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Rhythm {
+    /// Where no hook tells us.
+    pub every: Duration,
+    /// Where one does.
+    pub with_hook: Duration,
+    /// One that was heard within this counts.
+    pub heard: Duration,
+}
+
+impl System {
+    /// Asks for a sync of the packages whose time has come, `most` at once; how many there were. The next time is anywhere from four to
+    /// six fifths of the rhythm away, so that what was added together is not asked for together for ever.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn queue_polls(&self, rhythm: Rhythm, most: i64) -> Result<i64, StoreError> {
+        let count = sqlx::query_scalar!(
+            r#"with due as (
+                   select p.tenant_id, p.id from package p join tenant t on t.id = p.tenant_id
+                   where p.repository_url is not null and p.poll_after <= now() and t.status = 'active'
+                   order by p.poll_after limit $1 for update of p skip locked)
+                , polled as (
+                   update package p set poll_after = now() + (0.8 + 0.4 * random())
+                       * make_interval(secs => case when p.hook_seen_at > now() - make_interval(secs => $4) then $3::float8 else $2::float8 end)
+                   from due where p.tenant_id = due.tenant_id and p.id = due.id
+                   returning p.tenant_id, p.id)
+                , asked as (
+                   insert into job (tenant_id, id, kind, subject, priority)
+                   select tenant_id, gen_random_uuid(), $5, id, $6 from polled order by tenant_id, id
+                   on conflict (tenant_id, kind, subject) where state = 'queued' do nothing)
+               select count(*) as "count!" from polled"#,
+            most,
+            rhythm.every.as_secs_f64(),
+            rhythm.with_hook.as_secs_f64(),
+            rhythm.heard.as_secs_f64(),
+            SYNC_PACKAGE,
+            Priority::Polled.number()
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(count)
+    }
+}
+
+/// Notes that a forge told us of a push.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn hook_seen(transaction: &mut TenantTransaction, package: PackageId) -> Result<(), StoreError> {
+    let TenantId(tenant) = transaction.tenant();
+    sqlx::query!("update package set hook_seen_at = now() where tenant_id = $1 and id = $2", tenant, package.0)
+        .execute(transaction.connection())
+        .await?;
+    Ok(())
+}
