@@ -17,7 +17,7 @@ create table git_credential (
   , constraint git_credential_kind_known check (kind in ('https', 'ssh'))
 );
 comment on column git_credential.origin is 'scheme, host and port that the secret may be sent to, and no other; never changes';
-comment on column git_credential.secret is 'sealed with a master key (control-plane/src/secrets): a password, or a private key in OpenSSH''s form';
+comment on column git_credential.secret is 'sealed with a master key (control-plane/src/secrets): the origin, NUL, and a password or a private key in OpenSSH''s form';
 comment on column git_credential.generated is 'the private key was made here and is known to nobody else';
 
 alter table package add column git_credential_id uuid

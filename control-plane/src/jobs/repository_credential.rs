@@ -7,7 +7,7 @@ use crate::domain::git_credential::GitCredentialKind;
 use crate::git::origin::origin;
 use crate::git::protocol::Credential;
 use crate::git::url::{RepositoryUrl, UrlPolicy};
-use crate::secrets::{Keyring, SecretsError};
+use crate::secrets::{Keyring, SecretBytes, SecretsError};
 use crate::store::git_credentials::SealedCredential;
 use crate::store::sealed::GIT_CREDENTIAL_SECRET;
 
@@ -51,6 +51,21 @@ pub(crate) fn check(credential: &SealedCredential, url: &RepositoryUrl) -> Resul
     }
 }
 
+/// What is sealed of a secret: with the origin in front of it. Whoever writes to the database without having the key cannot make a
+/// secret another host's by changing the column beside it.
+pub(crate) fn bound(origin: &str, secret: &[u8]) -> SecretBytes {
+    let mut bound = Vec::with_capacity(origin.len() + 1 + secret.len());
+    bound.extend_from_slice(origin.as_bytes());
+    bound.push(0);
+    bound.extend_from_slice(secret);
+    SecretBytes::new(bound)
+}
+
+/// The secret, if it was sealed for that origin. An origin holds no NUL.
+fn unbound<'a>(origin: &str, bound: &'a SecretBytes) -> Option<&'a str> {
+    bound.expose_text()?.strip_prefix(origin)?.strip_prefix('\0')
+}
+
 /// The credential in plain text, for the repository at `repository_url`.
 ///
 /// # Errors
@@ -66,7 +81,8 @@ pub(crate) fn open(
     let url = RepositoryUrl::parse(repository_url, policy).map_err(|_| elsewhere())?;
     check(credential, &url)?;
     let secret = keyring.open(&GIT_CREDENTIAL_SECRET.place(tenant, credential.id.0), &credential.secret)?;
-    let text = secret.expose_text().ok_or(SecretsError::Altered(GIT_CREDENTIAL_SECRET.name))?.to_owned();
+    let text =
+        unbound(&credential.origin, &secret).ok_or(SecretsError::Altered(GIT_CREDENTIAL_SECRET.name))?.to_owned();
     Ok(match credential.kind {
         GitCredentialKind::Https => {
             Credential::Basic { username: credential.username.clone().unwrap_or_default(), password: text }

@@ -66,5 +66,5 @@ async fn what_changes_meanwhile_and_what_is_broken_stays() {
     let after = registry.sql(&format!("select secret from git_credential where id = '{}'", values[1].place.row));
     assert_eq!(before, after);
     let newer = &system.sealed_after(GIT_CREDENTIAL_SECRET, None, 1).await.unwrap()[0];
-    assert_eq!(both.open(&newer.place, &newer.bytes).unwrap().expose(), b"newer");
+    assert_eq!(both.open(&newer.place, &newer.bytes).unwrap().expose(), b"https://h.example\0newer");
 }

@@ -294,6 +294,13 @@ async fn a_private_repository() {
         "checked again when it is used: {}",
         failed.body
     );
+    // Nor does it help him who writes to the database to change both: the secret knows its host.
+    let (before, evil) = (server.requests().len(), server.url("pay.git").replace("127.0.0.1", "localhost"));
+    registry.sql(&format!("update git_credential set origin = '{}'", evil.replace("/pay.git", "")));
+    registry.sql(&format!("update package set repository_url = '{evil}'"));
+    let failed = registry.post(sync, json!({})).await.status(200);
+    assert!(failed.text("error").contains("changed or moved"), "{}", failed.body);
+    assert_eq!(server.requests().len(), before, "nobody was asked");
     stop.send(true).unwrap();
 }
 

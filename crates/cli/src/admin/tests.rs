@@ -156,6 +156,11 @@ fn requests() -> Vec<(&'static [&'static str], &'static str, Value)> {
             "post packages",
             json!({"type": "artifact", "name": "a/b"}),
         ),
+        (
+            &["package", "update", "a/b", "--repository-url", "https://h.example/b.git", "--credential", "null"],
+            "patch packages/a/b",
+            json!({"repository_url": "https://h.example/b.git", "credential": null}),
+        ),
         (&["package", "yank", "a/b", "1.0", "--dry-run"], "post packages/a/b/yank/1.0?dry_run=true", Value::Null),
         (&["package", "unyank", "a/b", "dev-x/y"], "post packages/a/b/unyank/dev-x/y", Value::Null),
         (

@@ -66,7 +66,7 @@ pub(crate) async fn create(
     let Wanted { name, kind, origin, username, secret } = read(fields, &state)?;
     let mut transaction = operator.begin(&state).await?;
     let id = GitCredentialId::new();
-    let sealed = secret::seal(secret, &transaction, id, username, &state)?;
+    let sealed = secret::seal(secret, &transaction, id, &origin, username, &state)?;
     let wanted = NewGitCredential { id, name, kind, origin, sealed };
     store::insert(&mut transaction, &wanted).await.map_err(|error| name_taken(error, &wanted.name))?;
     let made = store::find(&mut transaction, id).await?.ok_or(ApiError::NotFound("git credential"))?;
@@ -172,7 +172,7 @@ pub(crate) async fn rotate(
     let given = secret::read(&mut fields, before.kind, before.generated);
     fields.finish()?;
     let Some(given) = given else { return Err(ApiError::field("password", "is required")) };
-    let sealed = secret::seal(given, &transaction, before.id, username, &state)?;
+    let sealed = secret::seal(given, &transaction, before.id, &before.origin, username, &state)?;
     store::rotate(&mut transaction, before.id, &sealed).await?;
     finish(transaction, before.id, "git_credential.rotate").await
 }

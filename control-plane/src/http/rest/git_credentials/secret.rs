@@ -5,6 +5,7 @@ use crate::domain::git_credential::GitCredentialKind;
 use crate::domain::id::GitCredentialId;
 use crate::error::ApiError;
 use crate::http::fields::{Fields, Patch};
+use crate::jobs::repository_credential::bound;
 use crate::secrets::SecretBytes;
 use crate::ssh_key::{self, SshKey};
 use crate::state::State;
@@ -74,6 +75,7 @@ pub(super) fn seal(
     given: GivenSecret,
     transaction: &TenantTransaction,
     id: GitCredentialId,
+    origin: &str,
     username: Option<String>,
     state: &State,
 ) -> Result<SealedSecret, ApiError> {
@@ -81,7 +83,7 @@ pub(super) fn seal(
     let generated = matches!(given, GivenSecret::Generate);
     let key = match given {
         GivenSecret::Password(password) => {
-            let secret = state.keyring.seal(&place, password.expose())?;
+            let secret = state.keyring.seal(&place, bound(origin, password.expose()).expose())?;
             return Ok(SealedSecret { secret, username, public_key: None, fingerprint: None, generated });
         }
         GivenSecret::Key(key) => key,
@@ -89,7 +91,7 @@ pub(super) fn seal(
             .map_err(|error| ApiError::Internal(error.into()))?,
     };
     Ok(SealedSecret {
-        secret: state.keyring.seal(&place, key.private_key.expose())?,
+        secret: state.keyring.seal(&place, bound(origin, key.private_key.expose()).expose())?,
         username,
         public_key: Some(key.public_key),
         fingerprint: Some(key.fingerprint),

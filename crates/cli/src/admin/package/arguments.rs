@@ -26,6 +26,17 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with = "upload_only")]
         credential: Option<String>,
     },
+    /// Changes where a package is read from; the word `null` clears the credential.
+    Update {
+        /// `vendor/name`.
+        package: String,
+        /// The address that `git clone` takes.
+        #[arg(long)]
+        repository_url: Option<String>,
+        /// What opens it: the id of a git credential, `gitcred_…`.
+        #[arg(long)]
+        credential: Option<String>,
+    },
     /// Lists packages.
     List {
         /// Only those whose name holds this.

@@ -13,7 +13,7 @@ use super::Answer;
 use super::client::Client;
 use super::consent::Consent;
 use super::deletion::{restore, way_back};
-use super::fields::given;
+use super::fields::{changed, given};
 use super::output::text;
 use super::path::{package as address, query};
 use super::upload::Upload;
@@ -33,6 +33,14 @@ pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Fai
                 body["fork"] = json!(true);
             }
             add(client, &body, upload_only).await
+        }
+        Command::Update { package, repository_url, credential } => {
+            let body = changed(&[("repository_url", &repository_url), ("credential", &credential)]);
+            let after = client.patch(&address(&package), &body).await?;
+            let with = after.get("credential").map_or("", |credential| text(credential, "name"));
+            let with = if with.is_empty() { String::new() } else { format!(" with the git credential {with}") };
+            let sentence = format!("{} is read from {}{with}", text(&after, "name"), text(&after, "repository_url"));
+            Ok(Answer::Thing(after, sentence))
         }
         Command::List { q } => {
             let rows = client.list(&query("packages", &[("q", q.as_deref())])).await?;
