@@ -172,6 +172,10 @@ fn no_secret_is_found_anywhere() {
     let dump = Command::new("pg_dump").arg("--inserts").arg(registry.database().unwrap().url()).output().unwrap();
     let dumped = String::from_utf8_lossy(&dump.stdout);
     assert!(dump.status.success() && dumped.contains("http://127.0.0.1:") && dumped.contains("acme/pay"), "{dumped}");
+    for planted in &canaries {
+        let found = std::panic::catch_unwind(|| holds_none("itself", format!("x{planted}y").as_bytes(), &canaries));
+        assert!(found.is_err(), "the search finds what is there");
+    }
     holds_none("pg_dump", &dump.stdout, &canaries);
     holds_none("the log", registry.log().as_bytes(), &canaries);
     assert!(registry.log().contains("TRACE") && registry.log().contains("package synced"), "the log is whole");
@@ -204,6 +208,22 @@ fn the_key_of_a_data_folder() {
     assert_eq!((&rotated["resealed"], rotated["added"].is_string()), (&json!(3), true), "{rotated}");
     let words = secrets(&registry, &["check"]);
     assert!(words.expect_success().stdout.contains("3 secret(s), seals what is new"), "{}", words.stdout);
+
+    // Keys of a variable are its owner's to change; he is told how.
+    let by_variable = |arguments: &[&str], key: &str| {
+        let mut secrets = command();
+        secrets.env("CARGOMAN_MASTER_KEY", key).arg("secrets").args(arguments).arg("--data").arg(registry.data());
+        run(&mut secrets, b"", LIMIT)
+    };
+    let (new, old) =
+        (by_variable(&["new-key"], "").stdout, fs::read_to_string(registry.data().join("master-key")).unwrap());
+    let (new, old) = (new.trim(), old.lines().next().unwrap());
+    assert!(new.len() == 64 && new.bytes().all(|byte| byte.is_ascii_hexdigit()), "{new}");
+    ends(&by_variable(&["rotate"], old), 2, "start every registry with that");
+    by_variable(&["rotate", "--reseal-only"], &format!("{new},{old}")).expect_success();
+    assert_eq!(by_variable(&["check"], old).status.code(), Some(1), "sealed with the other one");
+    by_variable(&["rotate", "--reseal-only"], &format!("{old},{new}")).expect_success();
+    ends(&by_variable(&["check"], "nonsense"), 2, "CARGOMAN_MASTER_KEY: key 1: ");
 
     // The backup without its key.
     let key_file = registry.data().join("master-key");
