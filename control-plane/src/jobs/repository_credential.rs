@@ -25,7 +25,7 @@ pub(crate) enum CredentialError {
         origin: String,
     },
     /// It cannot be opened.
-    #[error(transparent)]
+    #[error("{}", .0.public())]
     Secrets(#[from] SecretsError),
 }
 
@@ -80,7 +80,9 @@ pub(crate) fn open(
     let elsewhere = || CredentialError::Elsewhere { name: credential.name.clone(), origin: credential.origin.clone() };
     let url = RepositoryUrl::parse(repository_url, policy).map_err(|_| elsewhere())?;
     check(credential, &url)?;
-    let secret = keyring.open(&GIT_CREDENTIAL_SECRET.place(tenant, credential.id.0), &credential.secret)?;
+    let opened = keyring.open(&GIT_CREDENTIAL_SECRET.place(tenant, credential.id.0), &credential.secret);
+    let secret =
+        opened.inspect_err(|error| tracing::error!(%error, id = %credential.id, "a git credential does not open"))?;
     let text =
         unbound(&credential.origin, &secret).ok_or(SecretsError::Altered(GIT_CREDENTIAL_SECRET.name))?.to_owned();
     Ok(match credential.kind {

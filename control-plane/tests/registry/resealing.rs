@@ -43,6 +43,37 @@ async fn every_secret_gets_the_new_key() {
     assert!(resealing::run(system, &Keyring::absent(), false, &mut |_, _| {}).await.is_err());
 }
 
+/// Secrets that are made, replaced and deleted while everything is sealed anew: at the end all that are there open.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_everybody_writes() {
+    let registry = Registry::new().await;
+    secrets(&registry, 0, 20).await;
+    let system = registry.state.database.system();
+    let both = Keyring::from_variable(&format!("{NEW_KEY},{MASTER_KEY}")).unwrap();
+    let ids = registry.get("/git-credentials").await.data().as_array().unwrap().clone();
+    let writes = async {
+        for (at, one) in ids.iter().enumerate() {
+            let path = format!("/git-credentials/{}", one["id"].as_str().unwrap());
+            match at % 3 {
+                0 => registry.post(&format!("{path}/rotate"), json!({"password": "newer"})).await.status(200),
+                1 => registry.delete(&path).await.status(200),
+                _ => registry.patch(&path, json!({"username": "other"})).await.status(200),
+            };
+        }
+        secrets(&registry, 100, 105).await;
+    };
+    let sealing = async {
+        for _ in 0..5 {
+            resealing::run(system, &both, true, &mut |_, _| {}).await.unwrap();
+        }
+    };
+    tokio::join!(writes, sealing);
+    let found = resealing::run(system, &both, true, &mut |_, _| {}).await.unwrap();
+    assert_eq!((found.broken, found.total()), (0, 18), "{found:?}");
+    let alone = Keyring::from_variable(NEW_KEY).unwrap();
+    assert_eq!(resealing::run(system, &alone, false, &mut |_, _| {}).await.unwrap().broken, 0);
+}
+
 /// Whoever writes a secret meanwhile is not overwritten; one that does not open stays as it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changes_meanwhile_and_what_is_broken_stays() {
