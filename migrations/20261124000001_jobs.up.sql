@@ -11,8 +11,9 @@ comment on column job.dead is 'failed, and not tried again by itself';
 
 -- When a repository is looked at although nobody said that it changed.
 alter table package
-    add column poll_after timestamptz not null default now() + interval '5 minutes'
+    add column poll_after timestamptz default now() + interval '5 minutes'
   , add column hook_seen_at timestamptz;
+comment on column package.poll_after is 'none: at once';
 comment on column package.hook_seen_at is 'when its forge last told us of a push: then it need not be asked so often';
 update package set poll_after = now() + random() * interval '15 minutes';
 create index package_poll on package (poll_after) where repository_url is not null;

@@ -38,6 +38,11 @@ pub enum ApiError {
     /// Nobody, or nobody we know.
     #[error("authentication required: send `Authorization: Bearer <ADMIN_TOKEN>` or a credential (cma_…)")]
     Unauthorized,
+    /// A delivery of a forge that nobody we know has signed.
+    #[error(
+        "the delivery is not signed with the secret of a hook of this registry, or carries no API token of it; see GET /api/v1/hooks"
+    )]
+    Unsigned,
     /// Somebody, but not for this.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -81,7 +86,7 @@ impl ApiError {
                 (StatusCode::BAD_REQUEST, "VALIDATION_ERROR")
             }
             Self::Fenced => (StatusCode::GONE, "FENCED"),
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::Unauthorized | Self::Unsigned => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "FORBIDDEN"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "CONFLICT"),
             Self::PayloadTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),

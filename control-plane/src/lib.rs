@@ -22,6 +22,7 @@ pub mod storage;
 pub mod store;
 pub mod token_uses;
 pub mod upload;
+pub mod webhook;
 
 /// How a database is named to this crate.
 pub mod sqlx_options {

@@ -86,6 +86,10 @@ id! {
     DeletionId = "del_";
     /// An edge that joined; of one with the shared credential, its state folder.
     EdgeId = "edge_";
+    /// A hook that a forge calls.
+    HookId = "hook_";
+    /// A delivery of a forge.
+    DeliveryId = "dlv_";
     /// A join token of an edge.
     JoinTokenId = "join_";
 }

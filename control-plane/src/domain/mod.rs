@@ -11,6 +11,7 @@ pub mod grant;
 pub mod id;
 pub mod job;
 pub mod package;
+pub mod repository_key;
 pub mod tenant;
 pub mod text;
 pub mod words;

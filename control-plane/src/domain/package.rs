@@ -34,6 +34,8 @@ pub struct Package {
     pub synced_at: Option<DateTime<Utc>>,
     /// Why the last sync failed, if it did.
     pub sync_error: Option<String>,
+    /// Why it is not read any more until an operator says that it may.
+    pub frozen_reason: Option<String>,
     /// When it was added.
     pub created_at: DateTime<Utc>,
     /// How many versions are published.

@@ -37,7 +37,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Resources that belong to no tenant.
 const OF_ROOT: [&str; 2] = ["/tenants", "/edges"];
 /// Resources whose bodies hold secrets that people chose.
-const WITH_SECRETS: [&str; 1] = ["/git-credentials"];
+const WITH_SECRETS: [&str; 2] = ["/git-credentials", "/hooks"];
 
 pub(crate) async fn replay(
     FromState(state): FromState<State>,
@@ -200,7 +200,7 @@ fn without_secrets(value: &mut Value) {
     match value {
         Value::Object(map) => {
             let secret = |key: &str, value: &Value| match key {
-                "plain_token" | "password" => true,
+                "plain_token" | "password" | "secret" => true,
                 "token" => value.is_string(),
                 _ => false,
             };

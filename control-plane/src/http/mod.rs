@@ -16,3 +16,4 @@ pub mod rest;
 pub mod router;
 pub(crate) mod serve;
 pub mod tls;
+mod webhook;

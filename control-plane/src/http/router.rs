@@ -11,10 +11,10 @@ use crate::error::ApiError;
 use crate::http::fields::MOST_BODY;
 use crate::http::operator::Caller;
 use crate::http::rest::{
-    audit, collections, credentials, customers, deletions, edges, explain, git_credentials, me, packages, preview,
-    settings, stats, sync, tasks, tenants, vendors,
+    audit, collections, credentials, customers, deletions, edges, explain, git_credentials, hooks, me, packages,
+    preview, settings, stats, sync, tasks, tenants, vendors,
 };
-use crate::http::{edge, idempotency, propagation, request_id};
+use crate::http::{edge, idempotency, propagation, request_id, webhook};
 use crate::state::State;
 
 /// Where the resources of the public API lie.
@@ -24,6 +24,7 @@ pub(crate) const API: &str = "/api/v1";
 pub fn public(state: State) -> Router {
     Router::new()
         .nest(API, api())
+        .merge(webhooks())
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .fallback(unknown_path)
@@ -49,6 +50,16 @@ pub fn edge(state: State) -> Router {
         .fallback(async || ApiError::NotFound("path"))
         .layer(DefaultBodyLimit::max(4 * MOST_BODY))
         .with_state(state)
+}
+
+/// What forges call: not under a version, for their settings hold these addresses for years.
+fn webhooks() -> Router<State> {
+    Router::new()
+        .route("/api/webhooks/{provider}", post(webhook::of_provider))
+        .route("/api/webhooks/{provider}/{hook}", post(webhook::of_hook))
+        .route("/api/update-package", post(webhook::update_package))
+        .route("/api/github", post(webhook::packagist_github))
+        .route("/api/bitbucket", post(webhook::update_package))
 }
 
 fn api() -> Router<State> {
@@ -82,6 +93,11 @@ fn tenant_wide() -> Router<State> {
         .route("/settings", get(settings::show).patch(settings::patch))
         .route("/collections", get(collections::list).post(collections::create))
         .route("/collections/{slug}", get(collections::show).patch(collections::patch).delete(collections::delete))
+        .route("/hooks", get(hooks::list).post(hooks::create))
+        .route("/hooks/{id}", get(hooks::show).delete(hooks::delete))
+        .route("/hooks/{id}/rotate", post(hooks::rotate))
+        .route("/hooks/{id}/deliveries", get(hooks::deliveries))
+        .route("/hooks/{id}/deliveries/{delivery}/replay", post(hooks::replay))
         .route("/vendors", get(vendors::list))
         .route("/vendors/{vendor}", put(vendors::put))
         .route("/tasks", get(tasks::list))
@@ -134,6 +150,8 @@ fn package() -> Router<State> {
         .route("/packages/{vendor}/{name}", get(packages::show).patch(packages::patch).delete(packages::delete))
         .route("/packages/{vendor}/{name}/restore", post(deletions::restore_package))
         .route("/packages/{vendor}/{name}/sync", post(sync::sync))
+        .route("/packages/{vendor}/{name}/unfreeze", post(packages::unfreeze))
+        .route("/packages/{vendor}/{name}/webhook-deliveries", get(hooks::of_package))
         .route("/packages/{vendor}/{name}/abandon", post(packages::abandon))
         .route("/packages/{vendor}/{name}/unabandon", post(packages::unabandon))
         .route("/packages/{vendor}/{name}/customers", get(packages::customers))

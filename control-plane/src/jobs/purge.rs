@@ -25,5 +25,6 @@ async fn once(state: &State) -> Result<u64, StoreError> {
     let system = state.database.system();
     system.purge_access_losses().await?;
     system.purge_usage().await?;
+    system.purge_deliveries().await?;
     system.purge_deletions().await
 }

@@ -24,6 +24,7 @@ pub mod edge_reads;
 pub mod edges;
 pub mod git_credentials;
 pub mod grants;
+pub mod hooks;
 pub mod idempotency;
 pub mod installs;
 pub mod jobs;
@@ -40,6 +41,7 @@ pub mod tokens;
 pub mod usage;
 pub mod vendors;
 pub mod versions;
+pub mod webhook_deliveries;
 
 pub use database::{Database, System};
 pub use error::StoreError;

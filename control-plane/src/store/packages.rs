@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::domain::git_credential::UsedCredential;
 use crate::domain::id::{GitCredentialId, PackageId};
 use crate::domain::package::Package;
+use crate::domain::repository_key::RepositoryKey;
 use crate::store::{Page, StoreError, TenantTransaction};
 
 struct Row {
@@ -23,6 +24,7 @@ struct Row {
     default_branch: Option<String>,
     synced_at: Option<DateTime<Utc>>,
     sync_error: Option<String>,
+    frozen_reason: Option<String>,
     created_at: DateTime<Utc>,
     versions: i64,
 }
@@ -45,6 +47,7 @@ impl From<Row> for Package {
             default_branch: row.default_branch,
             synced_at: row.synced_at,
             sync_error: row.sync_error,
+            frozen_reason: row.frozen_reason,
             created_at: row.created_at,
             versions: row.versions,
         }
@@ -70,6 +73,14 @@ pub struct PackageFields {
     pub replacement: Option<String>,
 }
 
+impl PackageFields {
+    /// By which deliveries find it.
+    fn repository_key(&self) -> Option<String> {
+        let key = RepositoryKey::of(self.repository_url.as_deref()?)?;
+        Some(key.as_str().to_owned())
+    }
+}
+
 /// Adds a package. Conflicts with `package_name_taken`.
 ///
 /// # Errors
@@ -82,8 +93,8 @@ pub async fn insert(
     let tenant = transaction.tenant().0;
     let id = PackageId::new();
     sqlx::query!(
-        "insert into package (tenant_id, id, name, repository_type, repository_url, fork, abandoned, replacement, source, git_credential_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "insert into package (tenant_id, id, name, repository_type, repository_url, fork, abandoned, replacement, source, repository_key, git_credential_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         tenant,
         id.0,
         name.as_str(),
@@ -93,6 +104,7 @@ pub async fn insert(
         fields.abandoned,
         fields.replacement,
         fields.source,
+        fields.repository_key(),
         fields.credential.map(|id| id.0)
     )
     .execute(transaction.connection())
@@ -108,7 +120,7 @@ pub async fn find(transaction: &mut TenantTransaction, name: &PackageName) -> Re
     let tenant = transaction.tenant().0;
     let row = sqlx::query_as!(
         Row,
-        r#"select id, name, repository_type, repository_url, fork, source, abandoned, replacement, default_branch, synced_at, sync_error, created_at
+        r#"select id, name, repository_type, repository_url, fork, source, abandoned, replacement, default_branch, synced_at, sync_error, frozen_reason, created_at
                 , git_credential_id
                 , (select g.name from git_credential g where g.tenant_id = p.tenant_id and g.id = p.git_credential_id) as git_credential_name
                 , (select count(*) from version v where v.tenant_id = p.tenant_id and v.package_id = p.id) as "versions!"
@@ -162,7 +174,7 @@ pub async fn list(
     let tenant = transaction.tenant().0;
     let rows = sqlx::query_as!(
         Row,
-        r#"select id, name, repository_type, repository_url, fork, source, abandoned, replacement, default_branch, synced_at, sync_error, created_at
+        r#"select id, name, repository_type, repository_url, fork, source, abandoned, replacement, default_branch, synced_at, sync_error, frozen_reason, created_at
                 , git_credential_id
                 , (select g.name from git_credential g where g.tenant_id = p.tenant_id and g.id = p.git_credential_id) as git_credential_name
                 , (select count(*) from version v where v.tenant_id = p.tenant_id and v.package_id = p.id) as "versions!"
@@ -185,7 +197,8 @@ pub async fn list(
     Ok((rows.into_iter().map(Into::into).collect(), total))
 }
 
-/// Replaces what an operator writes of a package. A new address makes the next sync look at every ref again.
+/// Replaces what an operator writes of a package. A new address makes the next sync look at every ref again, and whatever repository is
+/// there is the right one.
 ///
 /// # Errors
 /// When the database refuses.
@@ -197,7 +210,10 @@ pub async fn update(
     let tenant = transaction.tenant().0;
     sqlx::query!(
         "update package set refs_digest = case when repository_url is distinct from $4 then null else refs_digest end
-              , repository_type = $3, repository_url = $4, fork = $5, abandoned = $6, replacement = $7, source = $8, git_credential_id = $9
+              , remote_id = case when repository_url is distinct from $4 then null else remote_id end
+              , frozen_reason = case when repository_url is distinct from $4 then null else frozen_reason end
+              , repository_key = $9
+              , repository_type = $3, repository_url = $4, fork = $5, abandoned = $6, replacement = $7, source = $8, git_credential_id = $10
               , revision = nextval('revision')
          where tenant_id = $1 and id = $2",
         tenant,
@@ -208,6 +224,7 @@ pub async fn update(
         fields.abandoned,
         fields.replacement,
         fields.source,
+        fields.repository_key(),
         fields.credential.map(|id| id.0)
     )
     .execute(transaction.connection())
@@ -244,6 +261,8 @@ pub struct SyncState {
     pub refs_digest: Option<String>,
     /// Whether a whole sync has ever ended: then what is new is dated now.
     pub synced_before: bool,
+    /// Why it must not be read.
+    pub frozen_reason: Option<String>,
 }
 
 /// What a sync has to know of a package before it begins; none when it is gone.
@@ -253,7 +272,7 @@ pub struct SyncState {
 pub async fn sync_state(transaction: &mut TenantTransaction, id: PackageId) -> Result<Option<SyncState>, StoreError> {
     let tenant = transaction.tenant().0;
     let row = sqlx::query!(
-        "select name, repository_url, default_branch, refs_digest, first_synced_at from package where tenant_id = $1 and id = $2",
+        "select name, repository_url, default_branch, refs_digest, first_synced_at, frozen_reason from package where tenant_id = $1 and id = $2",
         tenant,
         id.0
     )
@@ -266,6 +285,7 @@ pub async fn sync_state(transaction: &mut TenantTransaction, id: PackageId) -> R
         default_branch: row.default_branch,
         refs_digest: row.refs_digest,
         synced_before: row.first_synced_at.is_some(),
+        frozen_reason: row.frozen_reason,
     }))
 }
 

@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use cargoman_edge_protocol::TenantId;
-
-use crate::domain::id::PackageId;
 use crate::domain::job::{Priority, SYNC_PACKAGE};
-use crate::store::{StoreError, System, TenantTransaction};
+use crate::store::{StoreError, System};
 
 /// How often a repository is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +26,9 @@ impl System {
         let count = sqlx::query_scalar!(
             r#"with due as (
                    select p.tenant_id, p.id from package p join tenant t on t.id = p.tenant_id
-                   where p.repository_url is not null and p.poll_after <= now() and t.status = 'active'
-                   order by p.poll_after limit $1 for update of p skip locked)
+                   where p.repository_url is not null and (p.poll_after is null or p.poll_after <= now()) and t.status = 'active'
+                     and p.frozen_reason is null
+                   order by p.poll_after nulls first limit $1 for update of p skip locked)
                 , polled as (
                    update package p set poll_after = now() + (0.8 + 0.4 * random())
                        * make_interval(secs => case when p.hook_seen_at > now() - make_interval(secs => $4) then $3::float8 else $2::float8 end)
@@ -52,16 +50,4 @@ impl System {
         .await?;
         Ok(count)
     }
-}
-
-/// Notes that a forge told us of a push.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn hook_seen(transaction: &mut TenantTransaction, package: PackageId) -> Result<(), StoreError> {
-    let TenantId(tenant) = transaction.tenant();
-    sqlx::query!("update package set hook_seen_at = now() where tenant_id = $1 and id = $2", tenant, package.0)
-        .execute(transaction.connection())
-        .await?;
-    Ok(())
 }

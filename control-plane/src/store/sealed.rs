@@ -18,8 +18,11 @@ pub struct SealedColumn {
 /// Passwords and private keys for git servers.
 pub const GIT_CREDENTIAL_SECRET: SealedColumn = SealedColumn { name: "git_credential.secret" };
 
+/// What the signatures of deliveries are checked with.
+pub const HOOK_SECRET: SealedColumn = SealedColumn { name: super::hooks::SECRET };
+
 /// All of them: a rotation goes through these and no others. A test holds this list against the schema.
-pub const SEALED_COLUMNS: &[SealedColumn] = &[GIT_CREDENTIAL_SECRET];
+pub const SEALED_COLUMNS: &[SealedColumn] = &[GIT_CREDENTIAL_SECRET, HOOK_SECRET];
 
 impl SealedColumn {
     /// Where the value of one row lies.

@@ -7,7 +7,7 @@ use cargoman_edge_protocol::{Change, TenantId};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use crate::domain::id::{CredentialId, EdgeId, JoinTokenId, TokenId};
+use crate::domain::id::{CredentialId, EdgeId, HookId, JoinTokenId, TokenId};
 use crate::store::{Database, StoreError, Written};
 
 /// Who does something, for the audit trail.
@@ -23,6 +23,8 @@ pub enum Actor {
     Job(String),
     /// The program at its start: the demo tenant.
     Setup,
+    /// A forge, by its hook.
+    Hook(HookId),
     /// An edge that joins.
     JoinToken(JoinTokenId),
     /// An edge, by the id of its state folder: what it remembers of a database that was restored.
@@ -37,6 +39,7 @@ impl std::fmt::Display for Actor {
             Self::Token(id) => write!(f, "token:{id}"),
             Self::Job(id) => write!(f, "job:{id}"),
             Self::Setup => f.write_str("setup"),
+            Self::Hook(id) => write!(f, "hook:{id}"),
             Self::JoinToken(id) => write!(f, "join_token:{id}"),
             Self::Edge(id) => write!(f, "edge:{id}"),
         }

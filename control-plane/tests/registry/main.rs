@@ -43,4 +43,5 @@ mod secrets;
 mod serving;
 mod transactions;
 mod usage;
+mod webhooks;
 mod zip;

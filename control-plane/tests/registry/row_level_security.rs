@@ -191,6 +191,8 @@ fn writes(
     tenant: &str,
     credential: &str,
     git_credential: &str,
+    (task, waiting): (&str, &str),
+    (hook, delivery): (&str, &str),
 ) -> Vec<(&'static str, String, Value, bool)> {
     let of = |rest: &str| format!("/customers/{customer}{rest}");
     let package = |rest: &str| format!("/packages/acme/pay{rest}");
@@ -221,8 +223,16 @@ fn writes(
         ("PUT", of("/packages"), json!({"packages": [{"package": "acme/pay"}]}), true),
         ("DELETE", of("/packages/acme/pay"), json!({}), true),
         ("POST", "/packages".into(), json!({"repository_url": "/b.git", "name": "new/b"}), true),
+        ("POST", package("/unfreeze"), json!({}), false),
         ("PATCH", package(""), json!({"repository_url": "/c.git"}), true),
         ("POST", package("/sync"), json!({}), false),
+        ("POST", format!("/tasks/{task}/retry"), json!({}), false),
+        ("POST", format!("/tasks/{waiting}/cancel"), json!({}), false),
+        ("POST", "/tasks/sync-all".into(), json!({}), false),
+        ("POST", "/hooks".into(), json!({"provider": "gitea"}), false),
+        ("POST", format!("/hooks/{hook}/rotate"), json!({}), false),
+        ("POST", format!("/hooks/{hook}/deliveries/{delivery}/replay"), json!({}), false),
+        ("DELETE", format!("/hooks/{hook}"), json!({}), false),
         ("POST", package("/abandon"), json!({}), true),
         ("POST", package("/unabandon"), json!({}), true),
         ("POST", package("/yank/1.0.0"), json!({}), true),
@@ -277,7 +287,34 @@ async fn every_write_leaves_one_audit_row_and_tells_the_edges() {
     let body = json!({"name": "forge", "kind": "ssh", "host": "git.example.com"});
     let git_credential = registry.post("/git-credentials", body).await.status(201).text("id");
     registry.sql("insert into edge (id, name) values ('00000000-0000-0000-0000-000000000001', 'one')");
-    let table = writes(&customer, &token, &grant, &format!("ten_{}", registry.tenant), &credential, &git_credential);
+    let task = |package: u128, state: &str| {
+        let id = uuid::Uuid::from_u128(package);
+        registry.sql(&format!(
+            "insert into job (tenant_id, id, kind, subject, state) values ('{}', '{id}', 'sync_package', '{id}', '{state}')",
+            registry.tenant
+        ));
+        format!("task_{}", id.as_simple())
+    };
+    let tasks = (task(1, "failed"), task(2, "queued"));
+    let hook = registry.post("/hooks", json!({"provider": "github"})).await.status(201).text("id");
+    let delivery = format!("dlv_{}", uuid::Uuid::from_u128(3).as_simple());
+    registry.sql(&format!(
+        "insert into webhook_delivery (tenant_id, id, hook_id, source, event, hint, outcome)
+         select tenant_id, '{}', id, 'x', 'push', '{{\"what\":\"nothing\"}}', 'ignored' from hook",
+        uuid::Uuid::from_u128(3)
+    ));
+    registry.sql("update package set frozen_reason = 'x' where name = 'acme/pay'");
+    let tenant = format!("ten_{}", registry.tenant);
+    let table = writes(
+        &customer,
+        &token,
+        &grant,
+        &tenant,
+        &credential,
+        &git_credential,
+        (&tasks.0, &tasks.1),
+        (&hook, &delivery),
+    );
     let paths: Vec<_> = table.iter().map(|(method, path, ..)| ((*method).to_owned(), path.clone())).collect();
     // A preview is rolled back; what tokens do stands in rest_me.
     let elsewhere = |path: &str| path.ends_with("/preview") || path.starts_with("/me/");

@@ -5,6 +5,7 @@ mod caller;
 mod permission;
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use cargoman_edge_protocol::TenantId;
 
@@ -36,6 +37,14 @@ pub(crate) struct Holder {
     pub(crate) operator: Operator,
     /// The token and whose it is.
     pub(crate) bearer: Bearer,
+}
+
+/// The tenant that a request without a credential is for: of the host, as an edge says, or the one it names.
+///
+/// # Errors
+/// When there is none, or several and none is named.
+pub(crate) async fn tenant_of(headers: &HeaderMap, state: &State) -> Result<TenantId, ApiError> {
+    caller::tenant_for_root(headers, state).await
 }
 
 impl Operator {

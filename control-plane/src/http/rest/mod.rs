@@ -8,6 +8,7 @@ pub(crate) mod deletions;
 pub(crate) mod edges;
 pub(crate) mod explain;
 pub(crate) mod git_credentials;
+pub(crate) mod hooks;
 pub(crate) mod me;
 pub(crate) mod packages;
 pub(crate) mod preview;

@@ -37,6 +37,8 @@ const EVENTS_AHEAD: usize = 64;
 enum SyncError {
     #[error("the package was deleted while it was synced")]
     Gone,
+    #[error("the package is frozen: {0}")]
+    Frozen(String),
     #[error("the package has no repository_url; set one with PATCH /packages/{{vendor}}/{{name}}")]
     NoRepository,
     #[error("{}; {}", .0.message, .0.remedy)]
@@ -81,7 +83,9 @@ impl SyncError {
             Self::Git(failed) => failed.code.may_pass(),
             Self::Credential(error) => error.may_pass(),
             Self::Folder(..) | Self::Storage(_) | Self::Store(_) => true,
-            Self::Gone | Self::NoRepository | Self::Busy | Self::Nothing { .. } | Self::Digest(_) => false,
+            Self::Gone | Self::Frozen(_) | Self::NoRepository | Self::Busy | Self::Nothing { .. } | Self::Digest(_) => {
+                false
+            }
         }
     }
 

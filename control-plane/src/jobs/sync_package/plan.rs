@@ -42,6 +42,9 @@ impl Plan {
         id: PackageId,
         output: &Path,
     ) -> Result<Request, SyncError> {
+        if let Some(reason) = &self.package.frozen_reason {
+            return Err(SyncError::Frozen(reason.clone()));
+        }
         let git = &state.config.git;
         let previous = self.package.refs_digest.clone().zip(self.package.default_branch.clone());
         let repository_url = self.package.repository_url.clone().ok_or(SyncError::NoRepository)?;

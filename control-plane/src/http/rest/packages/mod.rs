@@ -30,7 +30,7 @@ use crate::http::rest::{lock_package, package};
 use crate::jobs::probe;
 use crate::state::State;
 use crate::store::packages::{self as store, PackageFields};
-use crate::store::{TenantTransaction, deletions, grants, jobs, tenants, vendors};
+use crate::store::{TenantTransaction, deletions, grants, jobs, tenants, vendors, webhook_deliveries};
 
 /// Kinds of repositories, all of them read over git; and that of a package which has none and takes uploads alone.
 const TYPES: [&str; 6] = ["git", "github", "gitlab", "bitbucket", "gitea", ARTIFACT];
@@ -268,6 +268,28 @@ pub(crate) async fn patch(
     changed(&mut transaction, before.id, &name, "package.update", detail).await?;
     let after = store::find(&mut transaction, &name).await?.ok_or(ApiError::NotFound("package"))?;
     transaction.commit().await?;
+    Ok(data(after))
+}
+
+/// Says that the repository at the package's address is the right one, whichever it is.
+pub(crate) async fn unfreeze(
+    FromState(state): FromState<State>,
+    operator: Operator,
+    Path((vendor, name)): Path<(String, String)>,
+    fields: Fields,
+) -> Result<Response, ApiError> {
+    fields.finish()?;
+    let mut transaction = operator.begin(&state).await?;
+    let (name, before) = lock_package(&mut transaction, &vendor, &name).await?;
+    let Some(reason) = before.frozen_reason else {
+        return Err(ApiError::Conflict(format!("the package `{name}` is not frozen")));
+    };
+    webhook_deliveries::unfreeze(&mut transaction, before.id).await?;
+    let task = jobs::enqueue(&mut transaction, SYNC_PACKAGE, before.id, Priority::Asked).await?;
+    transaction.audit("package.unfreeze", name.as_str(), json!({"reason": reason, "task": task}));
+    let after = store::find(&mut transaction, &name).await?.ok_or(ApiError::NotFound("package"))?;
+    transaction.commit().await?;
+    state.jobs_waiting.notify_one();
     Ok(data(after))
 }
 
