@@ -189,8 +189,7 @@ fn writes(
     token: &str,
     grant: &str,
     tenant: &str,
-    credential: &str,
-    git_credential: &str,
+    (credential, git_credential): (&str, &str),
     (task, waiting): (&str, &str),
     (hook, delivery): (&str, &str),
 ) -> Vec<(&'static str, String, Value, bool)> {
@@ -310,8 +309,7 @@ async fn every_write_leaves_one_audit_row_and_tells_the_edges() {
         &token,
         &grant,
         &tenant,
-        &credential,
-        &git_credential,
+        (&credential, &git_credential),
         (&tasks.0, &tasks.1),
         (&hook, &delivery),
     );
