@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cargoman_control_plane::git::protocol::{Credential, FailureCode, Mode, SkipCode};
+use cargoman_testkit::git::HttpServer;
 
 use crate::repository::Repository;
 use crate::run::{Answer, Place, answer};
@@ -359,4 +360,37 @@ fn https() {
     }
     let asked = server.take();
     assert!(asked.iter().any(|asked| asked.method == "POST"), "{asked:?}");
+}
+
+/// 45,000 pull requests cost nothing where the server speaks version 2 of the protocol: they are not even listed.
+#[test]
+fn only_branches_and_tags_are_listed() {
+    let server = HttpServer::start();
+    let repository = server.repository("pay.git");
+    repository.write("composer.json", r#"{"name": "acme/pay"}"#).commit("first").tag("1.0.0").tag("1.1.0");
+    let head = repository.head();
+    let pulls: String = (0..45_000).map(|number| format!("{head} refs/pull/{number}/head\n")).collect();
+    let others = format!("{head} refs/tags/1.0.0\n{head} refs/tags/1.1.0\n");
+    repository.git(&["pack-refs", "--all"]);
+    std::fs::write(repository.path().join("packed-refs"), format!("{head} refs/heads/main\n{pulls}{others}")).unwrap();
+    let place = Place::new();
+    let mut request = place.request(&server.url("pay.git"));
+    // All of them together are three megabytes.
+    request.limits.advertisement_bytes = 4 << 10;
+    let first = answer(&request);
+    assert_eq!(first.pretty(), ["1.1.0", "dev-main", "1.0.0"], "{first:#?}");
+    let asked = server.requests();
+    let version = |at: usize| asked[at].header("git-protocol").map(str::to_owned);
+    assert_eq!((version(0), version(1), version(2)), (Some("version=2".into()), Some("version=2".into()), None));
+    assert!(String::from_utf8_lossy(&asked[1].body).contains("ref-prefix refs/tags/"));
+    assert!(answer(&first.next(&request)).unchanged);
+    assert_eq!(server.requests().len(), asked.len() + 2, "a look is two requests, whatever there is");
+
+    // Another server knows version 0 alone, and lists everything.
+    let older = Server::start(server.root());
+    request.repository_url = older.url("pay.git");
+    let limited = answer(&request);
+    assert_eq!(limited.failure().code, FailureCode::Limit, "{limited:?}");
+    request.limits.advertisement_bytes = 16 << 20;
+    assert_eq!(answer(&request).pretty(), ["1.1.0", "dev-main", "1.0.0"]);
 }

@@ -9,13 +9,14 @@ use super::super::text::printable;
 use super::{Head, Listing, RemoteRef, parse_oid, sha256_repository, shallow_repository};
 
 /// What libgit2 may use. `include-tag` is not among them: it would send what was not asked for.
-const CAPABILITIES: &[&str] = &["multi_ack_detailed", "multi_ack", "side-band-64k", "ofs-delta", "thin-pack"];
+pub(super) const CAPABILITIES: &[&str] =
+    &["multi_ack_detailed", "multi_ack", "side-band-64k", "ofs-delta", "thin-pack"];
 
 /// A parsed advertisement.
 #[derive(Debug)]
 pub(in crate::git) struct Advertisement {
     pub(in crate::git) listing: Listing,
-    capabilities: Vec<&'static str>,
+    pub(super) capabilities: Vec<&'static str>,
 }
 
 impl Advertisement {
@@ -64,23 +65,23 @@ impl Advertisement {
     }
 }
 
-fn packet(out: &mut Vec<u8>, line: &[u8]) {
+pub(super) fn packet(out: &mut Vec<u8>, line: &[u8]) {
     out.extend_from_slice(format!("{:04x}", line.len() + 4).as_bytes());
     out.extend_from_slice(line);
 }
 
-fn trim(line: &[u8]) -> &[u8] {
+pub(super) fn trim(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\n").unwrap_or(line)
 }
 
 /// git's pkt-line framing.
-struct Lines<'a> {
-    rest: &'a [u8],
+pub(super) struct Lines<'a> {
+    pub(super) rest: &'a [u8],
 }
 
 impl<'a> Lines<'a> {
     /// The next line, `None` for a flush packet.
-    fn next(&mut self) -> Result<Option<&'a [u8]>> {
+    pub(super) fn next(&mut self) -> Result<Option<&'a [u8]>> {
         let broken = || Failed::protocol("its list of refs is cut off or broken");
         let (length, rest) = self.rest.split_at_checked(4).ok_or_else(broken)?;
         let length = std::str::from_utf8(length).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));

@@ -3,6 +3,7 @@
 
 pub(super) mod advertisement;
 pub(super) mod local;
+pub(super) mod ls_refs;
 pub(super) mod name;
 
 use git2::Oid;

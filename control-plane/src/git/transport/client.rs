@@ -14,12 +14,17 @@ use url::Url;
 use super::super::address::AllowedHosts;
 use super::super::failure::Result;
 use super::super::protocol::{Credential, Failed, FailureCode, Limits, Request};
+use super::super::refs::advertisement::Advertisement;
+use super::super::refs::ls_refs::{self, Server};
 use super::super::text::printable;
 use super::resolver::{CheckedResolver, ForbiddenAddress};
 
 const MOST_REDIRECTS: usize = 3;
 /// Some forges answer only what looks like git.
 const USER_AGENT: &str = concat!("git/2.0 (cargoman ", env!("CARGO_PKG_VERSION"), ")");
+/// Says which version of the protocol is understood. Never with what libgit2 asks.
+const PROTOCOL: &str = "git-protocol";
+const VERSION_2: &str = "version=2";
 /// How long one read may wait; the rate is checked on top.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -67,27 +72,50 @@ impl HttpRemote {
         &self.base
     }
 
+    /// Branches, tags and HEAD: by prefix where the server speaks version 2 of the protocol, else out of all refs it has.
+    pub(in crate::git) fn list(&mut self) -> Result<Advertisement> {
+        let body = self.advertisement()?;
+        let Some(server) = Server::parse(&body)? else { return Advertisement::parse(&body, &self.limits) };
+        let request = self.client.post(self.address("git-upload-pack")).body(server.question());
+        let request = request
+            .header(PROTOCOL, VERSION_2)
+            .header(CONTENT_TYPE, "application/x-git-upload-pack-request")
+            .header(ACCEPT, "application/x-git-upload-pack-result");
+        let response = self.send(request)?;
+        if response.status().is_redirection() {
+            return Err(redirect_refused("in the middle of a conversation"));
+        }
+        let response = self.check(response, "application/x-git-upload-pack-result")?;
+        ls_refs::parse(&self.bounded(response)?, &self.limits)
+    }
+
     /// The body of `GET info/refs`. A redirect within the origin moves the repository's address for what follows.
-    pub(in crate::git) fn advertisement(&mut self) -> Result<Vec<u8>> {
+    fn advertisement(&mut self) -> Result<Vec<u8>> {
         for _ in 0..=MOST_REDIRECTS {
             let mut url = self.address("info/refs");
             url.set_query(Some("service=git-upload-pack"));
-            let response = self.send(self.client.get(url.clone()).header(CACHE_CONTROL, "no-cache"))?;
+            let response =
+                self.send(self.client.get(url.clone()).header(CACHE_CONTROL, "no-cache").header(PROTOCOL, VERSION_2))?;
             if response.status().is_redirection() {
                 self.base = redirected(&url, response.headers())?;
                 continue;
             }
             let response = self.check(response, "application/x-git-upload-pack-advertisement")?;
-            let mut body = Vec::new();
-            let bound = self.limits.advertisement_bytes;
-            let mut reader = Metered::new(response, self, None).take(bound + 1);
-            reader.read_to_end(&mut body).map_err(|error| self.read_failure(&error))?;
-            if body.len() as u64 > bound {
-                return Err(Failed::limit(format!("the repository's list of refs is larger than {} MiB", bound >> 20)));
-            }
-            return Ok(body);
+            return self.bounded(response);
         }
         Err(redirect_refused("more than three times"))
+    }
+
+    /// A list of refs, whole.
+    fn bounded(&self, response: Response) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        let bound = self.limits.advertisement_bytes;
+        let mut reader = Metered::new(response, self, None).take(bound + 1);
+        reader.read_to_end(&mut body).map_err(|error| self.read_failure(&error))?;
+        if body.len() as u64 > bound {
+            return Err(Failed::limit(format!("the repository's list of refs is larger than {} MiB", bound >> 20)));
+        }
+        Ok(body)
     }
 
     /// Sends one negotiation round; the answer is read by libgit2.

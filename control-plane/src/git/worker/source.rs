@@ -40,7 +40,7 @@ impl Source {
             }
             (RepositoryUrl::Http(url), allowed) => {
                 let mut remote = HttpRemote::new(url, request, allowed)?;
-                let mut advertisement = Advertisement::parse(&remote.advertisement()?, &request.limits)?;
+                let mut advertisement = remote.list()?;
                 let listing = std::mem::replace(
                     &mut advertisement.listing,
                     Listing::new(super::super::refs::Head::Absent, Vec::new()),
