@@ -65,7 +65,7 @@ pub enum ApiError {
     #[error("{0}; try again in a moment")]
     Unavailable(&'static str),
     /// A secret cannot be sealed or opened for want of a key: the operator of this registry has to set something.
-    #[error("{0}")]
+    #[error("{}", .0.public())]
     NoKey(#[source] SecretsError),
     /// Our fault. The text for the client says nothing of it.
     #[error("internal error")]

@@ -70,6 +70,8 @@ id! {
     TokenId = "tok_id_";
     /// An operator's credential.
     CredentialId = "cred_";
+    /// What opens a git server.
+    GitCredentialId = "gitcred_";
     /// A grant.
     GrantId = "grant_";
     /// A collection.

@@ -6,6 +6,7 @@ pub mod credential;
 pub mod customer;
 pub mod deletion;
 pub mod freeze;
+pub mod git_credential;
 pub mod grant;
 pub mod id;
 pub mod job;

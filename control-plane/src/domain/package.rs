@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::domain::git_credential::UsedCredential;
 use crate::domain::id::PackageId;
 
 /// A package.
@@ -17,6 +18,8 @@ pub struct Package {
     pub repository_type: String,
     /// Where it is read from.
     pub repository_url: Option<String>,
+    /// What it is read with.
+    pub credential: Option<UsedCredential>,
     /// A private fork of a public package: its vendor does not become exclusive.
     pub fork: bool,
     /// `hide` or `show`: whether its metadata shows where the source lies; without it as the tenant says.

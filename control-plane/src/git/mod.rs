@@ -15,6 +15,7 @@ mod manifest;
 mod members;
 mod mirror;
 mod object;
+pub mod origin;
 mod plan;
 pub mod protocol;
 mod refs;

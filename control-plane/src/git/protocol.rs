@@ -30,7 +30,7 @@ pub struct Request {
     /// Ports that may be reached.
     #[serde(default = "default_ports")]
     pub allowed_ports: Vec<u16>,
-    /// Sent as Basic authentication to exactly the scheme, host and port of `repository_url`.
+    /// Shown to exactly the scheme, host and port of `repository_url`.
     #[serde(default)]
     pub credential: Option<Credential>,
     /// Further root certificates as PEM text, for hosts with a private authority.
@@ -97,14 +97,24 @@ pub enum Mode {
     Probe,
 }
 
-/// A user name and a password or token. Never logged: `Debug` shows neither.
+/// What opens a repository. Never logged: `Debug` shows nothing of it.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Credential {
-    /// User name; many forges take any.
-    pub username: String,
-    /// Password or access token.
-    pub password: String,
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Credential {
+    /// Basic authentication over https.
+    Basic {
+        /// User name; many forges take any.
+        username: String,
+        /// Password or access token.
+        password: String,
+    },
+    /// A key for ssh.
+    SshKey {
+        /// In OpenSSH's form, without a passphrase.
+        private_key: String,
+        /// Whom to log in as, where the address does not say.
+        username: Option<String>,
+    },
 }
 
 impl fmt::Debug for Credential {

@@ -51,6 +51,8 @@ pub struct UrlError {
     pub remedy: &'static str,
 }
 
+const CREDENTIAL_APART: &str =
+    "remove it from the address, create a git credential with it (POST /git-credentials) and name that as `credential`";
 const USE_HTTPS: &str = "give an address such as https://git.example.com/vendor/package.git";
 
 fn refuse<T>(problem: impl Into<String>, remedy: &'static str) -> Result<T, UrlError> {
@@ -140,17 +142,11 @@ fn http(text: &str, policy: &UrlPolicy, plain: bool) -> Result<RepositoryUrl, Ur
         .split_once("//")
         .is_some_and(|(_, rest)| rest.split('/').next().is_some_and(|authority| authority.contains('@')))
     {
-        return refuse(
-            "holds a user name or password",
-            "remove it from the address and give it as the repository's credential",
-        );
+        return refuse("holds a user name or password", CREDENTIAL_APART);
     }
     let mut url = Url::parse(text).map_err(|error| UrlError { problem: error.to_string(), remedy: USE_HTTPS })?;
     if !url.username().is_empty() || url.password().is_some() {
-        return refuse(
-            "holds a user name or password",
-            "remove it from the address and give it as the repository's credential",
-        );
+        return refuse("holds a user name or password", CREDENTIAL_APART);
     }
     if url.query().is_some() || url.fragment().is_some() || text.contains(['?', '#']) {
         return refuse("holds `?` or `#`", "give the plain address that `git clone` takes");

@@ -11,8 +11,8 @@ use crate::error::ApiError;
 use crate::http::fields::MOST_BODY;
 use crate::http::operator::Caller;
 use crate::http::rest::{
-    audit, collections, credentials, customers, deletions, edges, explain, hooks, me, packages, preview, settings,
-    stats, sync, tasks, tenants, vendors,
+    audit, collections, credentials, customers, deletions, edges, explain, git_credentials, hooks, me, packages,
+    preview, settings, stats, sync, tasks, tenants, vendors,
 };
 use crate::http::{edge, idempotency, propagation, request_id, webhook};
 use crate::state::State;
@@ -75,6 +75,12 @@ fn tenant_wide() -> Router<State> {
         .route("/credentials", get(credentials::list).post(credentials::create))
         .route("/credentials/{id}", axum::routing::delete(credentials::revoke))
         .route("/credentials/{id}/rotate", post(credentials::rotate))
+        .route("/git-credentials", get(git_credentials::list).post(git_credentials::create))
+        .route(
+            "/git-credentials/{id}",
+            get(git_credentials::show).patch(git_credentials::patch).delete(git_credentials::delete),
+        )
+        .route("/git-credentials/{id}/rotate", post(git_credentials::rotate))
         .route("/tenants", get(tenants::list).post(tenants::create))
         .route("/tenants/{id}", get(tenants::show).patch(tenants::patch))
         .route("/tenants/{id}/suspend", post(tenants::suspend))

@@ -6,6 +6,7 @@
 mod poll;
 pub mod probe;
 mod purge;
+pub(crate) mod repository_credential;
 mod sync_package;
 
 use std::time::Duration;

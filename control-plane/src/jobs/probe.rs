@@ -2,17 +2,21 @@
 
 use tokio::sync::mpsc;
 
-use crate::git::protocol::{Event, Failed, FailureCode, Limits, Mode, Request};
+use crate::git::protocol::{Credential, Event, Failed, FailureCode, Limits, Mode, Request};
 use crate::state::State;
 
 /// A caller waits for it: shorter than a sync may take.
 const SECONDS: u64 = 60;
 
-/// The name in the default branch's composer.json of `repository_url`.
+/// The name in the default branch's composer.json of `repository_url`, which `credential` opens.
 ///
 /// # Errors
 /// Why it cannot be read, in words for the operator.
-pub async fn package_name(state: &State, repository_url: &str) -> Result<String, Failed> {
+pub async fn package_name(
+    state: &State,
+    repository_url: &str,
+    credential: Option<Credential>,
+) -> Result<String, Failed> {
     let folder = state.git_root().join("probe").join(uuid::Uuid::now_v7().as_simple().to_string());
     let machine = |error: std::io::Error| Failed {
         code: FailureCode::Machine,
@@ -28,7 +32,7 @@ pub async fn package_name(state: &State, repository_url: &str) -> Result<String,
         allow_local: state.config.git.allow_local,
         allowed_hosts: state.config.git.allowed_hosts.clone(),
         allowed_ports: state.config.git.allowed_ports.clone(),
-        credential: None,
+        credential,
         root_certificates: None,
         bound_name: None,
         previous: None,

@@ -4,7 +4,8 @@ use cargoman_composer::name::PackageName;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::domain::id::PackageId;
+use crate::domain::git_credential::UsedCredential;
+use crate::domain::id::{GitCredentialId, PackageId};
 use crate::domain::package::Package;
 use crate::domain::repository_key::RepositoryKey;
 use crate::store::{Page, StoreError, TenantTransaction};
@@ -14,6 +15,8 @@ struct Row {
     name: String,
     repository_type: String,
     repository_url: Option<String>,
+    git_credential_id: Option<Uuid>,
+    git_credential_name: Option<String>,
     fork: bool,
     source: Option<String>,
     abandoned: bool,
@@ -37,6 +40,10 @@ impl From<Row> for Package {
             name: row.name,
             repository_type: row.repository_type,
             repository_url: row.repository_url,
+            credential: row
+                .git_credential_id
+                .zip(row.git_credential_name)
+                .map(|(id, name)| UsedCredential { id: GitCredentialId(id), name }),
             fork: row.fork,
             source: row.source,
             abandoned: row.abandoned,
@@ -62,6 +69,8 @@ pub struct PackageFields {
     pub repository_type: String,
     /// Where it is read from.
     pub repository_url: Option<String>,
+    /// What it is read with.
+    pub credential: Option<GitCredentialId>,
     /// Whether it is a private fork of a public package.
     pub fork: bool,
     /// Whether its metadata shows where the source lies.
@@ -96,8 +105,9 @@ pub async fn insert(
     let tenant = transaction.tenant().0;
     let id = PackageId::new();
     sqlx::query!(
-        "insert into package (tenant_id, id, name, repository_type, repository_url, fork, abandoned, replacement, source, repository_key, monorepo, tag_pattern)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        "insert into package (tenant_id, id, name, repository_type, repository_url, fork, abandoned, replacement, source, repository_key, monorepo, tag_pattern
+              , git_credential_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         tenant,
         id.0,
         name.as_str(),
@@ -109,7 +119,8 @@ pub async fn insert(
         fields.source,
         fields.repository_key(),
         fields.monorepo.as_deref(),
-        fields.tag_pattern
+        fields.tag_pattern,
+        fields.credential.map(|id| id.0)
     )
     .execute(transaction.connection())
     .await?;
@@ -126,6 +137,8 @@ pub async fn find(transaction: &mut TenantTransaction, name: &PackageName) -> Re
         Row,
         r#"select id, name, repository_type, repository_url, fork, source, abandoned, replacement, default_branch, synced_at, sync_error, frozen_reason, created_at
                 , monorepo, tag_pattern, (select m.name from package m where m.tenant_id = p.tenant_id and m.id = p.parent_id) as "parent?", path
+                , git_credential_id
+                , (select g.name from git_credential g where g.tenant_id = p.tenant_id and g.id = p.git_credential_id) as git_credential_name
                 , (select count(*) from version v where v.tenant_id = p.tenant_id and v.package_id = p.id) as "versions!"
          from package p where tenant_id = $1 and name = $2"#,
         tenant,
@@ -179,6 +192,8 @@ pub async fn list(
         Row,
         r#"select id, name, repository_type, repository_url, fork, source, abandoned, replacement, default_branch, synced_at, sync_error, frozen_reason, created_at
                 , monorepo, tag_pattern, (select m.name from package m where m.tenant_id = p.tenant_id and m.id = p.parent_id) as "parent?", path
+                , git_credential_id
+                , (select g.name from git_credential g where g.tenant_id = p.tenant_id and g.id = p.git_credential_id) as git_credential_name
                 , (select count(*) from version v where v.tenant_id = p.tenant_id and v.package_id = p.id) as "versions!"
          from package p where tenant_id = $1 and ($2::text is null or position(lower($2) in name) > 0)
          order by name limit $3 offset $4"#,
@@ -215,7 +230,7 @@ pub async fn update(
                   when repository_url is distinct from $4 or monorepo is distinct from $10 or tag_pattern is distinct from $11 then null else refs_digest end
               , remote_id = case when repository_url is distinct from $4 then null else remote_id end
               , frozen_reason = case when repository_url is distinct from $4 then null else frozen_reason end
-              , repository_key = $9, monorepo = $10, tag_pattern = $11
+              , repository_key = $9, monorepo = $10, tag_pattern = $11, git_credential_id = $12
               , repository_type = $3, repository_url = $4, fork = $5, abandoned = $6, replacement = $7, source = $8
               , revision = nextval('revision')
          where tenant_id = $1 and id = $2",
@@ -229,7 +244,8 @@ pub async fn update(
         fields.source,
         fields.repository_key(),
         fields.monorepo.as_deref(),
-        fields.tag_pattern
+        fields.tag_pattern,
+        fields.credential.map(|id| id.0)
     )
     .execute(transaction.connection())
     .await?;

@@ -127,11 +127,11 @@ fn credentials() {
     let none = answer(&request);
     assert_eq!(none.failure().code, FailureCode::Authentication);
     assert!(none.failure().message.contains("asks for a credential"), "{none:?}");
-    request.credential = Some(Credential { username: "acme".into(), password: "hunter2".into() });
+    request.credential = Some(Credential::Basic { username: "acme".into(), password: "hunter2".into() });
     let wrong = answer(&request);
     assert_eq!(wrong.failure().code, FailureCode::Authentication);
     assert!(!format!("{wrong:?}{request:?}").contains("hunter2"), "{wrong:?}");
-    request.credential = Some(Credential { username: "acme".into(), password: "s3cret".into() });
+    request.credential = Some(Credential::Basic { username: "acme".into(), password: "s3cret".into() });
     let right = answer(&request);
     assert!(right.finished, "{right:#?}");
     for file in ["config", "packed-refs"] {
@@ -162,7 +162,7 @@ fn redirects() {
     });
     let place = Place::new();
     let mut request = place.request(&server.url("moved"));
-    request.credential = Some(Credential { username: "acme".into(), password: "s3cret".into() });
+    request.credential = Some(Credential::Basic { username: "acme".into(), password: "s3cret".into() });
     assert!(answer(&request).finished, "within the origin");
     for path in ["away", "metadata", "loop", "login"] {
         request.repository_url = server.url(path);

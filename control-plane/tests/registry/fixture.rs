@@ -105,6 +105,14 @@ impl Registry {
         Linked::start(self.state.clone(), self.options.clone()).await
     }
 
+    /// One that was started without a master key.
+    pub(crate) async fn without_keys() -> Self {
+        let with = Self::new().await;
+        let state = State { keyring: Arc::new(Keyring::absent()), ..with.state.clone() };
+        let (public, edge) = (router::public(state.clone()), router::edge(state.clone()));
+        Self { state, public, edge, ..with }
+    }
+
     /// Another instance on the same database.
     pub(crate) async fn second(&self) -> Self {
         let config = (*self.state.config).clone();

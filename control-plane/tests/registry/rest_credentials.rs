@@ -135,7 +135,7 @@ fn allowed(level: &str, method: &str, template: &str) -> bool {
     match level {
         "owner" => true,
         "admin" => !of_credentials,
-        "viewer" => method == "GET" && !of_credentials,
+        "viewer" => method == "GET" && !of_credentials && !template.starts_with("/git-credentials"),
         "publisher" => matches!(
             (method, of_package),
             ("GET", Some("" | "/versions" | "/versions/{*version}"))

@@ -224,6 +224,8 @@ async fn ids_of_another_tenant_do_not_exist() {
     let deletion = gone.data()["deletion"]["id"].as_str().unwrap().to_owned();
     let body = json!({"name": "theirs", "level": "admin"});
     let credential = as_other("POST", "/credentials").json(&body).send().await.status(201).text("id");
+    let body = json!({"name": "theirs", "kind": "ssh", "host": "git.example.com"});
+    let git_credential = as_other("POST", "/git-credentials").json(&body).send().await.status(201).text("id");
     let mine =
         registry.call("POST", "/customers").tenant("default").json(&json!({"name": "a"})).send().await.text("id");
 
@@ -241,6 +243,7 @@ async fn ids_of_another_tenant_do_not_exist() {
                 .replace("/deletions/{id}", &format!("/deletions/{deletion}"))
                 .replace("/tasks/{id}", &format!("/tasks/{task}"))
                 .replace("/credentials/{id}", &format!("/credentials/{credential}"))
+                .replace("/git-credentials/{id}", &format!("/git-credentials/{git_credential}"))
                 .replace("{token}", &token)
                 .replace("{grant}", &grant)
                 .replace("{external_id}", "b-1")

@@ -87,6 +87,8 @@ async fn a_query_without_a_predicate_sees_one_tenant() {
         call("PUT", "/vendors/acme").json(&json!({})).send().await.status(200);
         let package = registry.call("POST", "/packages").tenant(tenant);
         package.json(&json!({"repository_url": "/a.git", "name": "acme/pay"})).send().await.status(201);
+        let key = json!({"name": "forge", "kind": "ssh", "host": "git.example.com"});
+        registry.call("POST", "/git-credentials").tenant(tenant).json(&key).send().await.status(201);
         let collection = registry.call("POST", "/collections").tenant(tenant);
         collection.json(&json!({"name": "Suite", "packages": ["acme/*"]})).send().await.status(201);
         let grant = registry.call("POST", &format!("/customers/{customer}/packages")).tenant(tenant);
@@ -187,7 +189,7 @@ fn writes(
     token: &str,
     grant: &str,
     tenant: &str,
-    credential: &str,
+    (credential, git_credential): (&str, &str),
     (task, waiting): (&str, &str),
     (hook, delivery): (&str, &str),
 ) -> Vec<(&'static str, String, Value, bool)> {
@@ -243,6 +245,10 @@ fn writes(
         ("POST", "/credentials".into(), json!({"name": "x", "level": "viewer"}), false),
         ("POST", format!("/credentials/{credential}/rotate"), json!({"grace_seconds": 9}), false),
         ("DELETE", format!("/credentials/{credential}"), json!({}), false),
+        ("POST", "/git-credentials".into(), json!({"name": "y", "kind": "ssh", "host": "git.example.com"}), false),
+        ("PATCH", format!("/git-credentials/{git_credential}"), named.clone(), false),
+        ("POST", format!("/git-credentials/{git_credential}/rotate"), json!({}), false),
+        ("DELETE", format!("/git-credentials/{git_credential}"), json!({}), false),
         ("PUT", "/vendors/acme".into(), json!({"exclusive": false}), true),
         ("PATCH", "/settings".into(), json!({"source": "show"}), true),
         ("POST", "/collections".into(), json!({"name": "Suite", "packages": ["acme/pay"]}), true),
@@ -277,6 +283,8 @@ async fn every_write_leaves_one_audit_row_and_tells_the_edges() {
     let grant = registry.post(&packages, json!({"package": "acme/pay"})).await.status(201).text("id");
     let body = json!({"name": "a", "level": "admin"});
     let credential = registry.post("/credentials", body).await.status(201).text("id");
+    let body = json!({"name": "forge", "kind": "ssh", "host": "git.example.com"});
+    let git_credential = registry.post("/git-credentials", body).await.status(201).text("id");
     registry.sql("insert into edge (id, name) values ('00000000-0000-0000-0000-000000000001', 'one')");
     let task = |package: u128, state: &str| {
         let id = uuid::Uuid::from_u128(package);
@@ -296,7 +304,15 @@ async fn every_write_leaves_one_audit_row_and_tells_the_edges() {
     ));
     registry.sql("update package set frozen_reason = 'x' where name = 'acme/pay'");
     let tenant = format!("ten_{}", registry.tenant);
-    let table = writes(&customer, &token, &grant, &tenant, &credential, (&tasks.0, &tasks.1), (&hook, &delivery));
+    let table = writes(
+        &customer,
+        &token,
+        &grant,
+        &tenant,
+        (&credential, &git_credential),
+        (&tasks.0, &tasks.1),
+        (&hook, &delivery),
+    );
     let paths: Vec<_> = table.iter().map(|(method, path, ..)| ((*method).to_owned(), path.clone())).collect();
     // A preview is rolled back; what tokens do stands in rest_me.
     let elsewhere = |path: &str| path.ends_with("/preview") || path.starts_with("/me/");

@@ -42,6 +42,13 @@ pub(in crate::git) struct HttpRemote {
 impl HttpRemote {
     /// A client for the repository at `base`, which has passed the rules for addresses.
     pub(in crate::git) fn new(base: Url, request: &Request, allowed: AllowedHosts) -> Result<Self> {
+        if matches!(request.credential, Some(Credential::SshKey { .. })) {
+            return Err(Failed::new(
+                FailureCode::Request,
+                "the repository's credential is a key for ssh, and its address is not",
+                "give it a credential of the kind https, or its ssh address",
+            ));
+        }
         let resolver = CheckedResolver { allowed, loopback: base.scheme() == "http" };
         let limits = request.limits.clone();
         let client = Client::builder()
@@ -136,8 +143,8 @@ impl HttpRemote {
             return Err(self.too_slow());
         }
         let request = match &self.credential {
-            Some(credential) => request.basic_auth(&credential.username, Some(&credential.password)),
-            None => request,
+            Some(Credential::Basic { username, password }) => request.basic_auth(username, Some(password)),
+            Some(Credential::SshKey { .. }) | None => request,
         };
         request.send().map_err(|error| self.send_failure(&error))
     }

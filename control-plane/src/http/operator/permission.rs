@@ -88,6 +88,9 @@ fn operator(credential: &Credential, asked: &Asked) -> Result<(), &'static str> 
         Level::Owner => Ok(()),
         _ if of_credentials => Err("only an owner's credential may see and change credentials"),
         Level::Admin => Ok(()),
+        Level::Viewer if asked.route.starts_with("/git-credentials") => Err(
+            "a viewer's credential sees git credentials by their names alone, on the packages that are read with them",
+        ),
         Level::Viewer if asked.reads() => Ok(()),
         Level::Viewer => Err("a viewer's credential may only read"),
         Level::Publisher => publisher(credential, asked),

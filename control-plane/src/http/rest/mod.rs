@@ -7,6 +7,7 @@ pub(crate) mod customers;
 pub(crate) mod deletions;
 pub(crate) mod edges;
 pub(crate) mod explain;
+pub(crate) mod git_credentials;
 pub(crate) mod hooks;
 pub(crate) mod me;
 pub(crate) mod packages;

@@ -26,10 +26,11 @@ use crate::domain::job::SyncResult;
 use crate::git::child::End;
 use crate::git::protocol::{Event, Failed, FailureCode, ListedRef, Version};
 use crate::jobs::Stopped;
+use crate::jobs::repository_credential::CredentialError;
 use crate::state::State;
 use crate::storage::StorageError;
 use crate::store::jobs::Claimed;
-use crate::store::{Actor, StoreError, TenantTransaction, monorepos, packages};
+use crate::store::{Actor, StoreError, TenantTransaction, git_credentials, monorepos, packages};
 
 /// Events that the worker may be ahead of the database: bounds memory, and the disk its dists take.
 const EVENTS_AHEAD: usize = 64;
@@ -48,6 +49,8 @@ enum SyncError {
     /// A git worker of a process that was killed is still at it; it ends at its next word.
     #[error("another git worker is still reading this repository")]
     Busy,
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
     #[error("no branch and no tag gives a version: {reason}")]
     Nothing { reason: String, result: Box<SyncResult> },
     #[error("cannot prepare the folder {0}: {1}; look at free disk space and permissions of the data folder")]
@@ -83,6 +86,7 @@ impl SyncError {
     fn may_pass(&self) -> bool {
         match self {
             Self::Git(failed) => failed.code.may_pass(),
+            Self::Credential(error) => error.may_pass(),
             Self::Folder(..) | Self::Storage(_) | Self::Store(_) => true,
             Self::Gone
             | Self::Frozen(_)
@@ -151,7 +155,10 @@ async fn sync(state: &State, job: &Claimed, package: PackageId, output: &Path) -
     let plan = Plan::read(&mut transaction, package).await?;
     let children = children::known(&mut transaction, package).await?;
     let monorepo = children::told(&mut transaction, (package, &plan), &children).await?;
-    drop(transaction);
+    if let Some(credential) = plan.credential() {
+        git_credentials::used(&mut transaction, credential, crate::clock::now()).await?;
+    }
+    transaction.commit().await?;
     let request = plan.request(state, job, package, output, monorepo)?;
     let mut run = Run {
         state,

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::SyncError;
-use crate::domain::id::PackageId;
+use crate::domain::id::{GitCredentialId, PackageId};
 use crate::domain::job::SkippedRef;
-use crate::git::protocol::{Known, Limits, Mode, Monorepo, Outcome, Previous, Request, SkipCode};
+use crate::git::protocol::{Credential, Known, Limits, Mode, Monorepo, Outcome, Previous, Request, SkipCode};
+use crate::jobs::repository_credential;
 use crate::state::State;
 use crate::store::TenantTransaction;
+use crate::store::git_credentials::{self, SealedCredential};
 use crate::store::jobs::Claimed;
 use crate::store::packages::{self, SyncState};
 use crate::store::publish::{self, SettledRef, Standing};
@@ -19,6 +21,8 @@ pub(super) struct Plan {
     /// By normalized version.
     pub(super) standing: BTreeMap<String, Standing>,
     settled: Vec<SettledRef>,
+    /// Still sealed.
+    credential: Option<SealedCredential>,
 }
 
 impl Plan {
@@ -26,7 +30,8 @@ impl Plan {
         let package = packages::sync_state(transaction, id).await?.ok_or(SyncError::Gone)?;
         let standing = publish::standing(transaction, id).await?;
         let settled = publish::settled_refs(transaction, id).await?;
-        Ok(Self { package, standing, settled })
+        let credential = git_credentials::of_package(transaction, id).await?;
+        Ok(Self { package, standing, settled, credential })
     }
 
     /// What the worker is asked.
@@ -43,16 +48,17 @@ impl Plan {
         }
         let git = &state.config.git;
         let previous = self.package.refs_digest.clone().zip(self.package.default_branch.clone());
+        let repository_url = self.package.repository_url.clone().ok_or(SyncError::NoRepository)?;
         let mirror = format!("{}.git", id.0.as_simple());
         Ok(Request {
             mode: Mode::Sync,
-            repository_url: self.package.repository_url.clone().ok_or(SyncError::NoRepository)?,
+            credential: self.open(state, job, &repository_url)?,
+            repository_url,
             mirror: state.git_root().join(job.tenant.to_string()).join(mirror),
             output: output.to_owned(),
             allow_local: git.allow_local,
             allowed_hosts: git.allowed_hosts.clone(),
             allowed_ports: git.allowed_ports.clone(),
-            credential: None,
             root_certificates: None,
             bound_name: Some(self.package.name.to_string()),
             previous: previous.map(|(refs_digest, default_branch)| Previous { refs_digest, default_branch }),
@@ -60,6 +66,20 @@ impl Plan {
             known: self.known(),
             limits: Limits { total_seconds: git.timeout_seconds, ..Limits::default() },
         })
+    }
+
+    /// What opens the repository, in plain text.
+    fn open(&self, state: &State, job: &Claimed, repository_url: &str) -> Result<Option<Credential>, SyncError> {
+        let open = |sealed| {
+            let policy = state.config.git.url_policy();
+            repository_credential::open(&state.keyring, job.tenant, sealed, repository_url, &policy)
+        };
+        Ok(self.credential.as_ref().map(open).transpose()?)
+    }
+
+    /// Which git credential is about to be used.
+    pub(super) fn credential(&self) -> Option<GitCredentialId> {
+        self.credential.as_ref().map(|credential| credential.id)
     }
 
     /// Refs that need no work while they point to the same object.

@@ -47,7 +47,7 @@ pub async fn restore(transaction: &mut TenantTransaction, deletion: &Deletion) -
             true => RestoreError::NameTaken(deletion.name.clone()),
             false => error.into(),
         };
-        put_back(transaction, id, "package").await.map_err(name_taken)?;
+        put_back_package(transaction, id).await.map_err(name_taken)?;
         for table in ["version", "version_reference", "git_ref"] {
             put_back(transaction, id, table).await?;
         }
@@ -92,6 +92,35 @@ async fn put_back(transaction: &mut TenantTransaction, deletion: DeletionId, tab
         tenant,
         deletion.0,
         table
+    )
+    .fetch_one(transaction.connection())
+    .await?;
+    Ok(())
+}
+
+/// Without its git credential, if that is gone.
+async fn put_back_package(transaction: &mut TenantTransaction, deletion: DeletionId) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    // Whichever is there stays there until the end of the transaction.
+    sqlx::query!(
+        "select id from git_credential where tenant_id = $1 and id in (
+             select (p->>'git_credential_id')::uuid from deletion d, json_array_elements(d.content->'package') p
+             where d.tenant_id = $1 and d.id = $2)
+         for key share",
+        tenant,
+        deletion.0
+    )
+    .fetch_all(transaction.connection())
+    .await?;
+    sqlx::query!(
+        "select put_back('package', (
+             select json_agg(case when exists (select from git_credential g
+                                               where g.tenant_id = $1 and g.id = (p->>'git_credential_id')::uuid)
+                                  then p else (p::jsonb - 'git_credential_id')::json end)
+             from json_array_elements(content->'package') p))
+         from deletion where tenant_id = $1 and id = $2",
+        tenant,
+        deletion.0
     )
     .fetch_one(transaction.connection())
     .await?;

@@ -10,6 +10,7 @@ mod deletion;
 mod effect;
 mod explain;
 mod fields;
+mod git_credential;
 mod grant;
 mod output;
 mod package;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Customer(With<customer::Command>),
     /// Packages.
     Package(With<package::Command>),
+    /// What opens git servers.
+    GitCredential(With<git_credential::Command>),
     /// What customers may see.
     Grant(With<grant::Command>),
     /// Packages that are granted together.
@@ -105,6 +108,7 @@ async fn answer(command: Command) -> Result<(Answer, bool), Failure> {
     match command {
         Command::Customer(with) => with.run(customer::run).await,
         Command::Package(with) => with.run(package::run).await,
+        Command::GitCredential(with) => with.run(git_credential::run).await,
         Command::Grant(with) => with.run(grant::run).await,
         Command::Collection(with) => with.run(collection::run).await,
         Command::Token(with) => with.run(token::run).await,

@@ -156,6 +156,11 @@ fn requests() -> Vec<(&'static [&'static str], &'static str, Value)> {
             "post packages",
             json!({"type": "artifact", "name": "a/b"}),
         ),
+        (
+            &["package", "update", "a/b", "--repository-url", "https://h.example/b.git", "--credential", "null"],
+            "patch packages/a/b",
+            json!({"repository_url": "https://h.example/b.git", "credential": null}),
+        ),
         (&["package", "yank", "a/b", "1.0", "--dry-run"], "post packages/a/b/yank/1.0?dry_run=true", Value::Null),
         (&["package", "unyank", "a/b", "dev-x/y"], "post packages/a/b/unyank/dev-x/y", Value::Null),
         (
@@ -197,6 +202,27 @@ fn requests() -> Vec<(&'static [&'static str], &'static str, Value)> {
         ),
         (&["credential", "rotate", "cred_1"], "post credentials/cred_1/rotate", json!({"grace_seconds": 0})),
         (&["credential", "revoke", "cred_1"], "delete credentials/cred_1", Value::Null),
+        (
+            &["git-credential", "create", "key", "--kind", "ssh", "--host", "git.example.com:2222"],
+            "post git-credentials",
+            json!({"name": "key", "kind": "ssh", "host": "git.example.com:2222"}),
+        ),
+        (
+            &["git-credential", "create", "key", "--kind", "ssh", "--host", "git@git.example.com:a/b.git"],
+            "post git-credentials",
+            json!({"name": "key", "kind": "ssh", "url": "git@git.example.com:a/b.git"}),
+        ),
+        (
+            &["git-credential", "update", "gitcred_1", "--name", "forge"],
+            "patch git-credentials/gitcred_1",
+            json!({"name": "forge"}),
+        ),
+        (&["git-credential", "show", "gitcred_1"], "get git-credentials/gitcred_1", Value::Null),
+        (
+            &["git-credential", "delete", "gitcred_1", "--confirm"],
+            "delete git-credentials/gitcred_1?confirm=true",
+            Value::Null,
+        ),
         (&["settings", "show"], "get settings", Value::Null),
         (
             &["settings", "set", "lapsed.expired=keep", "renew_url=null", "--confirm"],

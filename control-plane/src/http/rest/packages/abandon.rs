@@ -51,6 +51,7 @@ async fn set_abandoned(
     let wanted = PackageFields {
         repository_type: before.repository_type,
         repository_url: before.repository_url,
+        credential: before.credential.map(|credential| credential.id),
         fork: before.fork,
         source: before.source,
         abandoned,

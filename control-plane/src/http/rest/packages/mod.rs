@@ -1,6 +1,7 @@
 //! `/packages`: what is sold or shared.
 
 mod abandon;
+mod credential;
 pub(crate) mod date;
 pub(crate) mod monorepo;
 pub(crate) mod upload;
@@ -15,7 +16,7 @@ use cargoman_edge_protocol::Change;
 use serde_json::{Value, json};
 
 pub(crate) use self::abandon::{abandon, unabandon};
-use crate::domain::id::PackageId;
+use crate::domain::id::{GitCredentialId, PackageId};
 use crate::domain::job::{Priority, SYNC_PACKAGE};
 use crate::effect::{Concerned, Consent, Watch};
 use crate::error::ApiError;
@@ -101,8 +102,11 @@ pub(crate) async fn create(
     operator: Operator,
     fields: Fields,
 ) -> Result<Response, ApiError> {
-    let (name, wanted) = read(fields, &state).await?;
+    let (name, wanted) = read(fields, &operator, &state).await?;
     let mut transaction = operator.begin(&state).await?;
+    if let (Some(credential), Some(url)) = (wanted.credential, &wanted.repository_url) {
+        credential::fitting(&mut transaction, credential, url, "credential", &state).await?;
+    }
     let id = store::insert(&mut transaction, &name, &wanted).await.map_err(|error| {
         match error.is_conflict("package_name_taken") {
             true => ApiError::Conflict(format!(
@@ -119,7 +123,11 @@ pub(crate) async fn create(
         Some(_) => Some(jobs::enqueue(&mut transaction, SYNC_PACKAGE, id, Priority::Asked).await?),
         None => None,
     };
-    let detail = json!({"type": wanted.repository_type, "repository_url": wanted.repository_url});
+    let detail = json!({
+        "type": wanted.repository_type,
+        "repository_url": wanted.repository_url,
+        "credential": wanted.credential,
+    });
     changed(&mut transaction, id, &name, "package.create", detail).await?;
     let package = store::find(&mut transaction, &name).await?.ok_or(ApiError::NotFound("package"))?;
     transaction.commit().await?;
@@ -132,7 +140,11 @@ pub(crate) async fn create(
 }
 
 /// The fields of a new package; its name is asked of the repository when it is not given.
-async fn read(mut fields: Fields, state: &State) -> Result<(PackageName, PackageFields), ApiError> {
+async fn read(
+    mut fields: Fields,
+    operator: &Operator,
+    state: &State,
+) -> Result<(PackageName, PackageFields), ApiError> {
     const NEEDED: &str =
         "is required: the address that `git clone` takes; or give \"type\": \"artifact\" for uploads alone";
     let repository_type = repository_type(&mut fields).value().unwrap_or_else(|| "git".to_owned());
@@ -150,6 +162,10 @@ async fn read(mut fields: Fields, state: &State) -> Result<(PackageName, Package
             (url, fields.string("name", check).value())
         }
     };
+    let credential = credential::field(&mut fields).value();
+    if url.is_none() && repository_type == ARTIFACT && credential.is_some() {
+        fields.refuse("credential", "is not for packages of the type artifact; leave it out");
+    }
     let fork = fields.flag("fork").unwrap_or(false);
     let source = source(&mut fields).value();
     let patterns = monorepo::patterns(&mut fields).value();
@@ -158,12 +174,13 @@ async fn read(mut fields: Fields, state: &State) -> Result<(PackageName, Package
     fields.finish()?;
     let name = match (name, &url) {
         (Some(name), _) => name,
-        (None, Some(url)) => read_name(state, url).await?,
+        (None, Some(url)) => read_name(operator, state, url, credential).await?,
         (None, None) => return Err(ApiError::field("repository_url", NEEDED)),
     };
     let wanted = PackageFields {
         repository_type,
         repository_url: url,
+        credential,
         fork,
         source,
         abandoned: false,
@@ -184,9 +201,18 @@ fn check_monorepo(fields: &mut Fields, patterns: bool, tags: bool, repository: b
 }
 
 /// The name in the default branch's composer.json.
-async fn read_name(state: &State, url: &str) -> Result<PackageName, ApiError> {
+async fn read_name(
+    operator: &Operator,
+    state: &State,
+    url: &str,
+    credential: Option<GitCredentialId>,
+) -> Result<PackageName, ApiError> {
+    let opened = match credential {
+        Some(id) => Some(credential::open(operator, id, url, state).await?),
+        None => None,
+    };
     let refused = |failed: Failed| ApiError::field("repository_url", format!("{}; {}", failed.message, failed.remedy));
-    let name = probe::package_name(state, url).await.map_err(refused)?;
+    let name = probe::package_name(state, url, opened).await.map_err(refused)?;
     PackageName::parse_lowercasing(&name).map_err(|error| ApiError::field("repository_url", error))
 }
 
@@ -210,6 +236,7 @@ pub(crate) async fn patch(
     if url == Patch::Clear && kind != Patch::Set(ARTIFACT.to_owned()) {
         fields.refuse("repository_url", "must not be cleared: without it nothing can be synced");
     }
+    let credential = credential::field(&mut fields);
     let fork = fields.flag("fork");
     let source = source(&mut fields);
     let patterns = monorepo::patterns(&mut fields);
@@ -242,6 +269,7 @@ pub(crate) async fn patch(
     let mut wanted = PackageFields {
         repository_type: kind.over(Some(before.repository_type)).unwrap_or_else(|| "git".to_owned()),
         repository_url: url.clone().over(before.repository_url),
+        credential: credential.clone().over(before.credential.map(|credential| credential.id)),
         fork: fork.unwrap_or(before.fork),
         source: source.over(before.source),
         abandoned: before.abandoned,
@@ -254,11 +282,18 @@ pub(crate) async fn patch(
             let message = "is not for packages of the type artifact; change its `type` too";
             return Err(ApiError::field("repository_url", message));
         }
-        (true, _) => wanted.repository_url = None,
+        (true, _) if matches!(credential, Patch::Set(_)) => {
+            return Err(ApiError::field("credential", "is not for packages of the type artifact; leave it out"));
+        }
+        (true, _) => (wanted.repository_url, wanted.credential) = (None, None),
         (false, _) if wanted.repository_url.is_none() && before.parent.is_none() => {
             return Err(ApiError::field("repository_url", "is required for this type"));
         }
         (false, _) => {}
+    }
+    if let (Some(id), Some(url)) = (wanted.credential, &wanted.repository_url) {
+        let blamed = if credential == Patch::Absent { "repository_url" } else { "credential" };
+        credential::fitting(&mut transaction, id, url, blamed, &state).await?;
     }
     store::update(&mut transaction, before.id, &wanted).await?;
     if before.fork && !wanted.fork {
@@ -267,6 +302,7 @@ pub(crate) async fn patch(
     let detail = json!({
         "type": wanted.repository_type,
         "repository_url": wanted.repository_url,
+        "credential": wanted.credential,
         "fork": wanted.fork,
         "source": wanted.source,
         "monorepo": wanted.monorepo,

@@ -22,6 +22,20 @@ pub(crate) enum Command {
         /// A private fork of a public package.
         #[arg(long)]
         fork: bool,
+        /// What opens the repository: the id of a git credential, `gitcred_…`.
+        #[arg(long, conflicts_with = "upload_only")]
+        credential: Option<String>,
+    },
+    /// Changes where a package is read from; the word `null` clears the credential.
+    Update {
+        /// `vendor/name`.
+        package: String,
+        /// The address that `git clone` takes.
+        #[arg(long)]
+        repository_url: Option<String>,
+        /// What opens it: the id of a git credential, `gitcred_…`.
+        #[arg(long)]
+        credential: Option<String>,
     },
     /// Lists packages.
     List {

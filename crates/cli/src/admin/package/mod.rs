@@ -13,7 +13,7 @@ use super::Answer;
 use super::client::Client;
 use super::consent::Consent;
 use super::deletion::{restore, way_back};
-use super::fields::given;
+use super::fields::{changed, given};
 use super::output::text;
 use super::path::{package as address, query};
 use super::upload::Upload;
@@ -21,8 +21,26 @@ use crate::exit::Failure;
 
 pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Failure> {
     match command {
-        Command::Add { repository_url, name, upload_only, fork } => {
-            add(client, repository_url, name, upload_only, fork).await
+        Command::Add { repository_url, name, upload_only, fork, credential } => {
+            let kind = upload_only.then(|| "artifact".to_owned());
+            let mut body = given(&[
+                ("repository_url", &repository_url),
+                ("type", &kind),
+                ("name", &name),
+                ("credential", &credential),
+            ]);
+            if fork {
+                body["fork"] = json!(true);
+            }
+            add(client, &body, upload_only).await
+        }
+        Command::Update { package, repository_url, credential } => {
+            let body = changed(&[("repository_url", &repository_url), ("credential", &credential)]);
+            let after = client.patch(&address(&package), &body).await?;
+            let with = after.get("credential").map_or("", |credential| text(credential, "name"));
+            let with = if with.is_empty() { String::new() } else { format!(" with the git credential {with}") };
+            let sentence = format!("{} is read from {}{with}", text(&after, "name"), text(&after, "repository_url"));
+            Ok(Answer::Thing(after, sentence))
         }
         Command::List { q } => {
             let rows = client.list(&query("packages", &[("q", q.as_deref())])).await?;
@@ -66,19 +84,8 @@ pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Fai
     }
 }
 
-async fn add(
-    client: &Client,
-    repository_url: Option<String>,
-    name: Option<String>,
-    upload_only: bool,
-    fork: bool,
-) -> Result<Answer, Failure> {
-    let kind = upload_only.then(|| "artifact".to_owned());
-    let mut body = given(&[("repository_url", &repository_url), ("type", &kind), ("name", &name)]);
-    if fork {
-        body["fork"] = json!(true);
-    }
-    let made = client.post("packages", &body).await?;
+async fn add(client: &Client, body: &Value, upload_only: bool) -> Result<Answer, Failure> {
+    let made = client.post("packages", body).await?;
     let package = text(&made, "name").to_owned();
     if upload_only {
         let sentence = format!("{package} is added\nnext: cargoman package publish {package} <version> <file.zip>");
