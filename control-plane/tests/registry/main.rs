@@ -14,6 +14,7 @@ mod link_edges;
 mod link_propagation;
 mod link_restore;
 mod migrations;
+mod monorepos;
 mod resealing;
 mod rest_audit;
 mod rest_collections;

@@ -20,6 +20,8 @@ fn everything(registry: &Registry) -> String {
         "audit",
         "outbox",
         "credential",
+        "hook",
+        "webhook_delivery",
     ]
     .map(|table| {
         registry.sql(&format!("select coalesce(md5(string_agg(t::text, ',' order by t::text)), '') from {table} t"))
@@ -61,6 +63,16 @@ fn text_fields(customer: &str) -> Vec<(&'static str, String, Value, &'static str
             json!({"published_at": "2025-01-01T00:00:00Z"}),
             "reason",
         ),
+        ("POST", "/packages".into(), json!({"repository_url": "/a.git", "name": "a/b"}), "monorepo"),
+        (
+            "POST",
+            "/packages".into(),
+            json!({"repository_url": "/a.git", "name": "a/b", "monorepo": "x/*"}),
+            "tag_pattern",
+        ),
+        ("POST", "/hooks".into(), json!({"provider": "gitea"}), "name"),
+        ("POST", "/hooks".into(), json!({"provider": "gitea"}), "secret"),
+        ("POST", "/hooks".into(), json!({}), "provider"),
         ("POST", "/credentials".into(), json!({"level": "admin"}), "name"),
         ("POST", "/credentials".into(), json!({"name": "a", "level": "admin"}), "email"),
         ("PATCH", "/settings".into(), json!({}), "source"),
@@ -226,6 +238,11 @@ async fn ids_of_another_tenant_do_not_exist() {
     let credential = as_other("POST", "/credentials").json(&body).send().await.status(201).text("id");
     let body = json!({"name": "theirs", "kind": "ssh", "host": "git.example.com"});
     let git_credential = as_other("POST", "/git-credentials").json(&body).send().await.status(201).text("id");
+    let hook = as_other("POST", "/hooks").json(&json!({"provider": "gitea"})).send().await.status(201).text("id");
+    registry.sql(
+        "insert into webhook_delivery (tenant_id, id, hook_id, source, event, hint, outcome)
+         select tenant_id, '00000000-0000-0000-0000-000000000007', id, 'x', 'push', '{\"what\":\"nothing\"}', 'ignored' from hook",
+    );
     let mine =
         registry.call("POST", "/customers").tenant("default").json(&json!({"name": "a"})).send().await.text("id");
 
@@ -244,6 +261,8 @@ async fn ids_of_another_tenant_do_not_exist() {
                 .replace("/tasks/{id}", &format!("/tasks/{task}"))
                 .replace("/credentials/{id}", &format!("/credentials/{credential}"))
                 .replace("/git-credentials/{id}", &format!("/git-credentials/{git_credential}"))
+                .replace("/hooks/{id}", &format!("/hooks/{hook}"))
+                .replace("{delivery}", "dlv_00000000000000000000000000000007")
                 .replace("{token}", &token)
                 .replace("{grant}", &grant)
                 .replace("{external_id}", "b-1")

@@ -12,11 +12,13 @@ mod explain;
 mod fields;
 mod git_credential;
 mod grant;
+mod hook;
 mod output;
 mod package;
 mod path;
 mod restore;
 mod settings;
+mod task;
 mod tenant;
 #[cfg(test)]
 mod tests;
@@ -38,6 +40,10 @@ pub(crate) enum Command {
     Package(With<package::Command>),
     /// What opens git servers.
     GitCredential(With<git_credential::Command>),
+    /// What forges call when something was pushed.
+    Hook(With<hook::Command>),
+    /// What is being done and what was done.
+    Task(With<task::Command>),
     /// What customers may see.
     Grant(With<grant::Command>),
     /// Packages that are granted together.
@@ -109,6 +115,8 @@ async fn answer(command: Command) -> Result<(Answer, bool), Failure> {
         Command::Customer(with) => with.run(customer::run).await,
         Command::Package(with) => with.run(package::run).await,
         Command::GitCredential(with) => with.run(git_credential::run).await,
+        Command::Hook(with) => with.run(hook::run).await,
+        Command::Task(with) => with.run(task::run).await,
         Command::Grant(with) => with.run(grant::run).await,
         Command::Collection(with) => with.run(collection::run).await,
         Command::Token(with) => with.run(token::run).await,

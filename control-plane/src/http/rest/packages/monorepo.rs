@@ -40,7 +40,7 @@ pub(super) fn patterns(fields: &mut Fields) -> Patch<Vec<String>> {
             None => fields.refuse(NAME, "must hold patterns such as packages/*"),
         }
     }
-    if patterns.iter().all(PathPattern::excludes) {
+    if patterns.len() == given.len() && patterns.iter().all(PathPattern::excludes) {
         fields.refuse(
             NAME,
             "must hold a pattern without `!`, such as packages/*; null when there are no packages in folders",

@@ -25,6 +25,12 @@ pub(crate) enum Command {
         /// What opens the repository: the id of a git credential, `gitcred_…`.
         #[arg(long, conflicts_with = "upload_only")]
         credential: Option<String>,
+        /// Folders that are packages of their own, such as `packages/*`; may be given several times, with `!` in front to leave some out.
+        #[arg(long, conflicts_with = "upload_only", value_name = "PATTERN")]
+        monorepo: Vec<String>,
+        /// How the tags of those packages are written, such as `{package}/v{version}`; else a tag is a version of each of them.
+        #[arg(long, requires = "monorepo", value_name = "PATTERN")]
+        tag_pattern: Option<String>,
     },
     /// Changes where a package is read from; the word `null` clears the credential.
     Update {

@@ -21,14 +21,18 @@ use crate::exit::Failure;
 
 pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Failure> {
     match command {
-        Command::Add { repository_url, name, upload_only, fork, credential } => {
+        Command::Add { repository_url, name, upload_only, fork, credential, monorepo, tag_pattern } => {
             let kind = upload_only.then(|| "artifact".to_owned());
             let mut body = given(&[
                 ("repository_url", &repository_url),
                 ("type", &kind),
                 ("name", &name),
                 ("credential", &credential),
+                ("tag_pattern", &tag_pattern),
             ]);
+            if !monorepo.is_empty() {
+                body["monorepo"] = json!(monorepo);
+            }
             if fork {
                 body["fork"] = json!(true);
             }

@@ -1,10 +1,11 @@
-//! `cargoman package sync`: waits, and tells what came of it.
+//! `cargoman package sync`: waits, shows how far it is, and tells what came of it.
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::admin::Answer;
 use crate::admin::client::Client;
@@ -12,37 +13,89 @@ use crate::admin::output::text;
 use crate::admin::path::package as address;
 use crate::exit::Failure;
 
+/// As long as the API itself would wait.
+const LONGEST: Duration = Duration::from_secs(300);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 pub(super) async fn sync(client: &Client, package: &str) -> Result<Answer, Failure> {
-    let spinner = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-    spinner.set_message(format!("reading {package}"));
-    spinner.enable_steady_tick(Duration::from_millis(100));
-    let result = client.post(&format!("{}/sync?wait=true", address(package)), &Value::Null).await;
-    spinner.finish_and_clear();
-    let result = result?;
+    let result = match std::io::stderr().is_terminal() {
+        true => watched(client, package).await?,
+        false => client.post(&format!("{}/sync?wait=true", address(package)), &Value::Null).await?,
+    };
     match text(&result, "state") {
         "succeeded" => Ok(Answer::Thing(result.clone(), summary(package, &result))),
         "failed" => Err(Failure::failed(format!("the sync of {package} failed: {}", text(&result, "error")))),
         state => Ok(Answer::Thing(
             result.clone(),
-            format!("the sync of {package} is {state}; look again with: cargoman package show {package}"),
+            format!("the sync of {package} is {state}; look again with: cargoman task list --package {package}"),
         )),
     }
 }
 
+/// The same as waiting at the API, with a bar meanwhile.
+async fn watched(client: &Client, package: &str) -> Result<Value, Failure> {
+    let bar = ProgressBar::new_spinner();
+    bar.set_message(format!("{package}: waiting"));
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let mut task = client.post(&format!("{}/sync", address(package)), &Value::Null).await?;
+    let path = format!("tasks/{}", text(&task, "id"));
+    let until = Instant::now() + LONGEST;
+    while matches!(text(&task, "state"), "queued" | "running") && Instant::now() < until {
+        tokio::time::sleep(LOOK_EVERY).await;
+        task = client.get(&path).await?;
+        show(&bar, package, task.get("progress").unwrap_or(&Value::Null));
+    }
+    bar.finish_and_clear();
+    Ok(flattened(task))
+}
+
+fn show(bar: &ProgressBar, package: &str, progress: &Value) {
+    let number = |name: &str| progress.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let (phase, total) = (text(progress, "phase"), number("total"));
+    if phase.is_empty() {
+        return;
+    }
+    bar.set_message(format!("{package}: {phase}"));
+    if total > 0 {
+        // What cannot be drawn is only not drawn.
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{bar:30}] {pos}/{len}") {
+            bar.set_style(style);
+        }
+        bar.set_length(total);
+        bar.set_position(number("done"));
+    }
+}
+
+/// The result's fields beside the state, as an answer to `?wait=true` has them.
+fn flattened(task: Value) -> Value {
+    let mut out = serde_json::json!({"task": task.get("id"), "state": task.get("state")});
+    let Some(map) = out.as_object_mut() else { return out };
+    if let Some(error) = task.get("error").filter(|error| !error.is_null()) {
+        map.insert("error".to_owned(), error.clone());
+    }
+    if let Some(result) = task.get("result").and_then(Value::as_object) {
+        map.extend(result.clone());
+    }
+    out
+}
+
 fn summary(package: &str, result: &Value) -> String {
-    let count = |name: &str| result.get(name).and_then(Value::as_array).map_or(0, Vec::len);
+    let list = |name: &str| result.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let mut out = format!(
         "{package}: {} added, {} updated, {} removed, {} skipped, in {} ms",
-        count("added"),
-        count("updated"),
-        count("removed"),
-        count("skipped"),
+        list("added").len(),
+        list("updated").len(),
+        list("removed").len(),
+        list("skipped").len(),
         result.get("took_ms").and_then(Value::as_u64).unwrap_or_default()
     );
-    for skipped in result.get("skipped").and_then(Value::as_array).into_iter().flatten() {
-        out.push_str(&format!("\n  skipped {}: {}", text(skipped, "ref"), text(skipped, "reason")));
+    for made in list("packages") {
+        out.push_str(&format!("\n  new package {}", made.as_str().unwrap_or_default()));
     }
-    for missing in result.get("missing_requirements").and_then(Value::as_array).into_iter().flatten() {
+    for skipped in list("skipped") {
+        out.push_str(&format!("\n  skipped {}: {}", text(&skipped, "ref"), text(&skipped, "reason")));
+    }
+    for missing in list("missing_requirements") {
         let name = missing.as_str().unwrap_or_default();
         out.push_str(&format!("\n  requires {name}, which is neither here nor in public_names of its vendor"));
     }
