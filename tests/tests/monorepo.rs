@@ -44,7 +44,7 @@ fn a_package_comes_with_its_siblings() {
         (branch, "dev-main"),
     ] {
         let composer = world.composer(&all.token, &require);
-        composer.run(&["update", "--no-interaction", "--prefer-dist"]).success();
+        composer.run(&["update", "--no-interaction", "--prefer-dist"]).expect_success();
         let lock = composer.lock();
         let locked = |name: &str| {
             let packages = lock["packages"].as_array().unwrap();
