@@ -1,6 +1,7 @@
 //! The words of the product as types, and the rules that need neither database nor network.
 
 pub mod access;
+pub mod branches;
 pub mod collection;
 pub mod credential;
 pub mod customer;

@@ -1,6 +1,7 @@
 //! Decides which folders of a repository hold packages of their own, and which tags are whose releases. Pure: it knows names and
 //! patterns, and no repository.
 
+use crate::domain::branches::fits;
 use crate::domain::text;
 
 /// A pattern has at most so many segments; deeper no package lies.
@@ -78,21 +79,6 @@ impl PathPattern {
         let names: Vec<&str> = path.split('/').collect();
         names.len() == self.segments.len() && names.iter().enumerate().all(|(depth, name)| self.fits_at(depth, name))
     }
-}
-
-/// Whether `name` fits a segment in which `*` stands for any characters. Linear: each part is looked for behind the one before.
-fn fits(segment: &str, name: &str) -> bool {
-    let mut parts = segment.split('*');
-    let Some(rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-    let Some(last) = parts.next_back() else { return rest.is_empty() };
-    let mut rest = rest;
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }
 
 /// Whether a folder is a package's: one pattern takes it in and none takes it out.

@@ -40,6 +40,10 @@ pub struct Package {
     pub monorepo: Option<Vec<String>>,
     /// How the tags of those packages are written; without it a tag is a version of each of them.
     pub tag_pattern: Option<String>,
+    /// Patterns of the branches that are versions; without them all are. The default branch always is.
+    pub branches: Option<Vec<String>>,
+    /// What becomes of a release whose tag is gone: `keep` or `remove`.
+    pub deleted_tags: String,
     /// The package whose sync makes this one.
     pub parent: Option<String>,
     /// Its folder in that one's repository.
@@ -71,6 +75,8 @@ pub struct Version {
     pub taken_down_at: Option<DateTime<Utc>>,
     /// Why, for those who are otherwise entitled.
     pub taken_down_reason: Option<String>,
+    /// Since when the repository has not had its tag any more.
+    pub gone_at: Option<DateTime<Utc>>,
     /// Since when its owner advises against it.
     pub deprecated_at: Option<DateTime<Utc>>,
     /// The package to use instead of a deprecated version.

@@ -43,6 +43,9 @@ pub struct Request {
     /// `unchanged`. Left out, all refs are looked at.
     #[serde(default)]
     pub previous: Option<Previous>,
+    /// Patterns of the branches that are versions, see `domain::branches`; none: all are. The default branch always is.
+    #[serde(default)]
+    pub branches: Vec<String>,
     /// Of a repository with many packages: which, and what is known of them.
     #[serde(default)]
     pub monorepo: Option<Monorepo>,

@@ -36,6 +36,7 @@ pub async fn package_name(
         root_certificates: None,
         bound_name: None,
         previous: None,
+        branches: Vec::new(),
         monorepo: None,
         known: std::collections::BTreeMap::new(),
         limits: Limits { total_seconds: SECONDS, network_seconds: SECONDS, ..Limits::default() },

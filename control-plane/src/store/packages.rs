@@ -27,6 +27,8 @@ struct Row {
     frozen_reason: Option<String>,
     monorepo: Option<Vec<String>>,
     tag_pattern: Option<String>,
+    branches: Option<Vec<String>>,
+    deleted_tags: Option<String>,
     parent: Option<String>,
     path: Option<String>,
     created_at: DateTime<Utc>,
@@ -54,6 +56,8 @@ impl From<Row> for Package {
             frozen_reason: row.frozen_reason,
             monorepo: row.monorepo,
             tag_pattern: row.tag_pattern,
+            branches: row.branches,
+            deleted_tags: row.deleted_tags.unwrap_or_else(|| "keep".to_owned()),
             parent: row.parent,
             path: row.path,
             created_at: row.created_at,
@@ -83,6 +87,10 @@ pub struct PackageFields {
     pub monorepo: Option<Vec<String>>,
     /// How the tags of those are written.
     pub tag_pattern: Option<String>,
+    /// Patterns of the branches that are versions; none: all.
+    pub branches: Option<Vec<String>>,
+    /// What becomes of a release whose tag is gone: `keep` or `remove`.
+    pub deleted_tags: String,
 }
 
 impl PackageFields {
@@ -106,8 +114,8 @@ pub async fn insert(
     let id = PackageId::new();
     sqlx::query!(
         "insert into package (tenant_id, id, name, repository_type, repository_url, fork, abandoned, replacement, source, repository_key, monorepo, tag_pattern
-              , git_credential_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+              , git_credential_id, branches, deleted_tags)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         tenant,
         id.0,
         name.as_str(),
@@ -120,7 +128,9 @@ pub async fn insert(
         fields.repository_key(),
         fields.monorepo.as_deref(),
         fields.tag_pattern,
-        fields.credential.map(|id| id.0)
+        fields.credential.map(|id| id.0),
+        fields.branches.as_deref(),
+        fields.deleted_tags
     )
     .execute(transaction.connection())
     .await?;
@@ -136,7 +146,7 @@ pub async fn find(transaction: &mut TenantTransaction, name: &PackageName) -> Re
     let row = sqlx::query_as!(
         Row,
         r#"select id, name, repository_type, repository_url, fork, source, abandoned, replacement, default_branch, synced_at, sync_error, frozen_reason, created_at
-                , monorepo, tag_pattern, (select m.name from package m where m.tenant_id = p.tenant_id and m.id = p.parent_id) as "parent?", path
+                , monorepo, tag_pattern, branches, deleted_tags, (select m.name from package m where m.tenant_id = p.tenant_id and m.id = p.parent_id) as "parent?", path
                 , git_credential_id
                 , (select g.name from git_credential g where g.tenant_id = p.tenant_id and g.id = p.git_credential_id) as git_credential_name
                 , (select count(*) from version v where v.tenant_id = p.tenant_id and v.package_id = p.id) as "versions!"
@@ -191,7 +201,7 @@ pub async fn list(
     let rows = sqlx::query_as!(
         Row,
         r#"select id, name, repository_type, repository_url, fork, source, abandoned, replacement, default_branch, synced_at, sync_error, frozen_reason, created_at
-                , monorepo, tag_pattern, (select m.name from package m where m.tenant_id = p.tenant_id and m.id = p.parent_id) as "parent?", path
+                , monorepo, tag_pattern, branches, deleted_tags, (select m.name from package m where m.tenant_id = p.tenant_id and m.id = p.parent_id) as "parent?", path
                 , git_credential_id
                 , (select g.name from git_credential g where g.tenant_id = p.tenant_id and g.id = p.git_credential_id) as git_credential_name
                 , (select count(*) from version v where v.tenant_id = p.tenant_id and v.package_id = p.id) as "versions!"
@@ -230,7 +240,7 @@ pub async fn update(
                   when repository_url is distinct from $4 or monorepo is distinct from $10 or tag_pattern is distinct from $11 then null else refs_digest end
               , remote_id = case when repository_url is distinct from $4 then null else remote_id end
               , frozen_reason = case when repository_url is distinct from $4 then null else frozen_reason end
-              , repository_key = $9, monorepo = $10, tag_pattern = $11, git_credential_id = $12
+              , repository_key = $9, monorepo = $10, tag_pattern = $11, git_credential_id = $12, branches = $13, deleted_tags = $14
               , repository_type = $3, repository_url = $4, fork = $5, abandoned = $6, replacement = $7, source = $8
               , revision = nextval('revision')
          where tenant_id = $1 and id = $2",
@@ -245,7 +255,9 @@ pub async fn update(
         fields.repository_key(),
         fields.monorepo.as_deref(),
         fields.tag_pattern,
-        fields.credential.map(|id| id.0)
+        fields.credential.map(|id| id.0),
+        fields.branches.as_deref(),
+        fields.deleted_tags
     )
     .execute(transaction.connection())
     .await?;
@@ -287,6 +299,10 @@ pub struct SyncState {
     pub monorepo: Option<Vec<String>>,
     /// How the tags of those are written.
     pub tag_pattern: Option<String>,
+    /// Patterns of the branches that are versions; none: all.
+    pub branches: Option<Vec<String>>,
+    /// What becomes of a release whose tag is gone: `keep` or `remove`.
+    pub deleted_tags: String,
 }
 
 /// What a sync has to know of a package before it begins; none when it is gone.
@@ -296,7 +312,7 @@ pub struct SyncState {
 pub async fn sync_state(transaction: &mut TenantTransaction, id: PackageId) -> Result<Option<SyncState>, StoreError> {
     let tenant = transaction.tenant().0;
     let row = sqlx::query!(
-        "select name, repository_url, default_branch, refs_digest, first_synced_at, frozen_reason, monorepo, tag_pattern from package where tenant_id = $1 and id = $2",
+        "select name, repository_url, default_branch, refs_digest, first_synced_at, frozen_reason, monorepo, tag_pattern, branches, deleted_tags from package where tenant_id = $1 and id = $2",
         tenant,
         id.0
     )
@@ -312,6 +328,8 @@ pub async fn sync_state(transaction: &mut TenantTransaction, id: PackageId) -> R
         frozen_reason: row.frozen_reason,
         monorepo: row.monorepo,
         tag_pattern: row.tag_pattern,
+        branches: row.branches,
+        deleted_tags: row.deleted_tags.unwrap_or_else(|| "keep".to_owned()),
     }))
 }
 

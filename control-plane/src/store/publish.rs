@@ -66,6 +66,10 @@ pub struct Standing {
     pub branch: bool,
     /// The ref it comes from.
     pub ref_name: String,
+    /// Uploaded: it comes from no ref.
+    pub uploaded: bool,
+    /// Its tag is known to be gone.
+    pub gone: bool,
 }
 
 /// What is published of a package, by normalized version.
@@ -78,7 +82,7 @@ pub async fn standing(
 ) -> Result<BTreeMap<String, Standing>, StoreError> {
     let tenant = transaction.tenant().0;
     let rows = sqlx::query!(
-        "select id, normalized, pretty, reference, kind, ref_name from version where tenant_id = $1 and package_id = $2",
+        "select id, normalized, pretty, reference, kind, ref_name, gone_at from version where tenant_id = $1 and package_id = $2",
         tenant,
         package.0
     )
@@ -93,6 +97,8 @@ pub async fn standing(
                 reference: row.reference,
                 branch: row.kind == "branch",
                 ref_name: row.ref_name,
+                uploaded: row.kind == UPLOAD,
+                gone: row.gone_at.is_some(),
             };
             (row.normalized, standing)
         })
@@ -124,6 +130,7 @@ pub async fn version(
         Some(row) if row.kind == "tag" && row.reference != found.reference => return Ok(Published::Moved),
         Some(row) if row.reference == found.reference && row.metadata == found.metadata => (row.id, Published::Same),
         Some(row) => (row.id, Published::Updated),
+        None if !found.branch && had_another(transaction, name, found).await? => return Ok(Published::Moved),
         None => (VersionId::new().0, Published::Added),
     };
     sqlx::query!(
@@ -131,7 +138,7 @@ pub async fn version(
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::json, $12)
          on conflict (tenant_id, id) do update
          set pretty = $5, stability = $6, kind = $7, ref_name = $8, default_branch = $9, aliases = $10, metadata = excluded.metadata, reference = $12
-           , updated_at = now()",
+           , updated_at = now(), gone_at = null",
         tenant,
         id,
         package.0,
@@ -264,6 +271,37 @@ async fn reference(
     )
     .execute(transaction.connection())
     .await?;
+    Ok(())
+}
+
+/// Whether the same release was another commit once: whoever has that one in a lock must never get other bytes under its name (G-L4).
+async fn had_another(
+    transaction: &mut TenantTransaction,
+    name: &str,
+    found: &FoundVersion,
+) -> Result<bool, StoreError> {
+    let tenant = transaction.tenant().0;
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from publication where tenant_id = $1 and package_name = $2 and normalized = $3)
+              and not exists (select from publication where tenant_id = $1 and package_name = $2 and normalized = $3 and reference = $4) as "had!""#,
+        tenant,
+        name,
+        found.normalized,
+        found.reference
+    )
+    .fetch_one(transaction.connection())
+    .await?)
+}
+
+/// Notes that the tag of a version is gone; what was released stays.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn tag_gone(transaction: &mut TenantTransaction, version: VersionId) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    sqlx::query!("update version set gone_at = now() where tenant_id = $1 and id = $2", tenant, version.0)
+        .execute(transaction.connection())
+        .await?;
     Ok(())
 }
 

@@ -30,6 +30,7 @@ impl Place {
             root_certificates: None,
             bound_name: None,
             previous: None,
+            branches: Vec::new(),
             monorepo: None,
             known: std::collections::BTreeMap::new(),
             limits: Limits::default(),

@@ -8,6 +8,7 @@ mod edge_licences;
 mod fixture;
 mod jobs;
 mod licence_facts;
+mod lifecycle;
 mod link;
 mod link_edge;
 mod link_edges;

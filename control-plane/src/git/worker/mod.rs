@@ -28,6 +28,7 @@ use super::protocol::{
     Event, Failed, FailureCode, ListedRef, Mode, Outcome, Phase, Previous, Request, SkipCode, Version,
 };
 use super::refs::{Listing, RemoteRef, name, short};
+use crate::domain::branches::{self, BranchPattern};
 
 const LARGEST_REQUEST: u64 = 256 << 20;
 
@@ -81,7 +82,9 @@ fn sync(request: &Request, output: &mut Output<impl Write>, now: DateTime<Utc>) 
         return Err(fault_of_the_caller("mirror and output must be absolute paths"));
     }
     output.progress(Phase::Listing, 0, 0)?;
-    let (source, listing) = Source::open(request)?;
+    let (source, mut listing) = Source::open(request)?;
+    let default = usable_default_branch(&listing)?.name.clone();
+    keep_wanted(&mut listing, &default, &request.branches)?;
     let head = usable_default_branch(&listing)?;
     let default_branch = short(&String::from_utf8_lossy(&head.name)).to_owned();
     if request.mode == Mode::Probe {
@@ -118,6 +121,17 @@ fn sync(request: &Request, output: &mut Output<impl Write>, now: DateTime<Utc>) 
     };
     Publish { request, objects: &objects, package: &package, now, deadline }.all(plan, output)?;
     output.send(&Event::Finished)
+}
+
+/// Leaves out the branches that are no versions: they cost nothing from here on.
+fn keep_wanted(listing: &mut Listing, default: &[u8], branches: &[String]) -> Result<()> {
+    let patterns = branches.iter().map(|one| BranchPattern::parse(one)).collect::<std::result::Result<Vec<_>, _>>();
+    let patterns = patterns.map_err(|error| fault_of_the_caller(format!("branches: {error}")))?;
+    listing.refs.retain(|entry| {
+        let name = entry.name.strip_prefix(b"refs/heads/").filter(|_| entry.name != default);
+        name.is_none_or(|name| branches::wanted(&patterns, &String::from_utf8_lossy(name)))
+    });
+    Ok(())
 }
 
 /// What could not be read may be readable now, though no ref has moved.

@@ -187,10 +187,20 @@ impl Batch {
         // version stays, for the locks that hold it.
         let given: BTreeSet<&str> = self.seen.values().filter_map(|one| one.normalized.as_deref()).collect();
         for (normalized, standing) in &plan.standing {
-            let gone = standing.branch && !listed.contains(standing.ref_name.as_str());
-            if gone && !given.contains(normalized.as_str()) {
+            let gone = !standing.uploaded && !listed.contains(standing.ref_name.as_str());
+            if !gone || given.contains(normalized.as_str()) {
+                continue;
+            }
+            if standing.branch || plan.package.deleted_tags == "remove" {
                 publish::remove(transaction, standing.id).await?;
                 self.result.removed.push(standing.pretty.clone());
+            } else if !standing.gone {
+                publish::tag_gone(transaction, standing.id).await?;
+                transaction.audit(
+                    "version.tag_gone",
+                    plan.package.name.as_str(),
+                    serde_json::json!({"version": standing.pretty}),
+                );
             }
         }
         let keep: Vec<String> = listed.iter().map(|name| (*name).to_owned()).chain(self.seen.keys().cloned()).collect();

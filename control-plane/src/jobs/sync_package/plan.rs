@@ -62,6 +62,7 @@ impl Plan {
             root_certificates: None,
             bound_name: Some(self.package.name.to_string()),
             previous: previous.map(|(refs_digest, default_branch)| Previous { refs_digest, default_branch }),
+            branches: self.package.branches.clone().unwrap_or_default(),
             monorepo,
             known: self.known(),
             limits: Limits { total_seconds: git.timeout_seconds, ..Limits::default() },

@@ -58,6 +58,8 @@ async fn set_abandoned(
         replacement: replacement.clone(),
         monorepo: before.monorepo,
         tag_pattern: before.tag_pattern,
+        branches: before.branches,
+        deleted_tags: before.deleted_tags,
     };
     store::update(&mut transaction, before.id, &wanted).await?;
     let detail = json!({"abandoned": abandoned, "replacement": replacement});

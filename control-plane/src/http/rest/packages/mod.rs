@@ -3,6 +3,7 @@
 mod abandon;
 mod credential;
 pub(crate) mod date;
+mod lifecycle;
 pub(crate) mod monorepo;
 pub(crate) mod upload;
 pub(crate) mod versions;
@@ -170,6 +171,8 @@ async fn read(
     let source = source(&mut fields).value();
     let patterns = monorepo::patterns(&mut fields).value();
     let tag_pattern = monorepo::tag_pattern(&mut fields).value();
+    let branches = lifecycle::branches(&mut fields).value();
+    let deleted_tags = lifecycle::deleted_tags(&mut fields).value();
     check_monorepo(&mut fields, patterns.is_some(), tag_pattern.is_some(), url.is_some());
     fields.finish()?;
     let name = match (name, &url) {
@@ -187,6 +190,8 @@ async fn read(
         replacement: None,
         monorepo: patterns,
         tag_pattern,
+        branches,
+        deleted_tags: deleted_tags.unwrap_or_else(|| lifecycle::KEEP.to_owned()),
     };
     Ok((name, wanted))
 }
@@ -241,6 +246,8 @@ pub(crate) async fn patch(
     let source = source(&mut fields);
     let patterns = monorepo::patterns(&mut fields);
     let tags = monorepo::tag_pattern(&mut fields);
+    let branches = lifecycle::branches(&mut fields);
+    let deleted_tags = lifecycle::deleted_tags(&mut fields);
     let mut transaction = operator.begin(&state).await?;
     let (name, before) = lock_package(&mut transaction, &vendor, &name).await?;
     if let Some(parent) = &before.parent {
@@ -276,6 +283,8 @@ pub(crate) async fn patch(
         replacement: before.replacement,
         monorepo: is,
         tag_pattern: tags,
+        branches: branches.over(before.branches),
+        deleted_tags: deleted_tags.over(Some(before.deleted_tags)).unwrap_or_else(|| lifecycle::KEEP.to_owned()),
     };
     match (wanted.repository_type == ARTIFACT, url) {
         (true, Patch::Set(_)) => {
@@ -307,6 +316,8 @@ pub(crate) async fn patch(
         "source": wanted.source,
         "monorepo": wanted.monorepo,
         "tag_pattern": wanted.tag_pattern,
+        "branches": wanted.branches,
+        "deleted_tags": wanted.deleted_tags,
     });
     changed(&mut transaction, before.id, &name, "package.update", detail).await?;
     let after = store::find(&mut transaction, &name).await?.ok_or(ApiError::NotFound("package"))?;
