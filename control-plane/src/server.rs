@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::config::{Config, StorageKind};
+use crate::dists::heal::Healer;
 use crate::git::child::Worker;
 use crate::http::gate::{Gate, Patience};
 use crate::http::listener::Connections;
@@ -246,6 +247,7 @@ async fn work(
         jobs_waiting: Arc::new(Notify::new()),
         token_uses: Arc::default(),
         link: Arc::clone(&link),
+        healer: Healer::default(),
     };
     if access.alone {
         forget_half_uploads(&state.uploads_root());

@@ -22,7 +22,7 @@ use std::time::Duration;
 use opendal::Operator;
 
 pub use self::list::Stored;
-pub use self::read::Condition;
+pub use self::read::{Bytes, Condition};
 
 /// A failure of the storage. The texts are for the operator.
 #[derive(Debug, thiserror::Error)]

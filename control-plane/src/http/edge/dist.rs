@@ -1,4 +1,5 @@
-//! The bytes of a dist, for an edge that will check them against their digest.
+//! The bytes of a dist, for an edge that will check them against their digest. They are looked at on the way as well: of what is missing or
+//! wrong the registry hears here first, and has it made anew.
 
 use std::time::Duration;
 
@@ -8,12 +9,15 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use cargoman_credential::Digest;
 use cargoman_edge_protocol::TenantId;
+use futures::{Stream, StreamExt};
+use ring::digest;
 use tokio::time::timeout;
 
 use super::Edge;
 use crate::error::ApiError;
 use crate::http::path::Path;
 use crate::state::State;
+use crate::storage;
 
 /// A storage that does not answer within this is away.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -36,8 +40,42 @@ pub(crate) async fn dist(
         ApiError::Unavailable("the storage cannot be read")
     })?;
     let stream = stream.ok_or_else(|| {
-        tracing::error!(%tenant, %sha256, "a dist is missing from the storage; restore it from a backup");
+        state.healer.note(&state.database, tenant, sha256, "missing from the storage");
         ApiError::Unavailable("the dist is missing from the storage")
     })?;
-    Ok(([(header::CONTENT_LENGTH, size)], Body::from_stream(stream)).into_response())
+    let wrong = move || state.healer.note(&state.database, tenant, sha256, "damaged in the storage");
+    Ok(([(header::CONTENT_LENGTH, size)], Body::from_stream(watched(stream, sha256, size, wrong))).into_response())
+}
+
+/// The same bytes; `wrong` is called when they end and were not those of the digest. What breaks off says nothing about them.
+fn watched(
+    stream: storage::Bytes,
+    sha256: Digest,
+    size: i64,
+    wrong: impl FnOnce(),
+) -> impl Stream<Item = std::io::Result<bytes::Bytes>> {
+    let state = Some((stream, digest::Context::new(&digest::SHA256), 0_u64, wrong));
+    futures::stream::unfold(state, move |state| async move {
+        let (mut stream, mut context, mut length, wrong) = state?;
+        match stream.next().await {
+            Some(Ok(piece)) => {
+                context.update(&piece);
+                length += piece.len() as u64;
+                // With the last byte the edge goes away: what comes after it is not asked for.
+                if u64::try_from(size) != Ok(length) {
+                    return Some((Ok(piece), Some((stream, context, length, wrong))));
+                }
+                if context.finish().as_ref() != sha256.as_bytes() {
+                    wrong();
+                }
+                Some((Ok(piece), None))
+            }
+            Some(Err(error)) => Some((Err(error), None)),
+            // Shorter than it should be.
+            None => {
+                wrong();
+                None
+            }
+        }
+    })
 }

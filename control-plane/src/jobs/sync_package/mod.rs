@@ -16,13 +16,13 @@ use tokio::sync::mpsc;
 
 use self::batch::{Batch, Outcome};
 use self::plan::Plan;
+use crate::dists::{self, StoreDistError};
 use crate::domain::id::PackageId;
 use crate::domain::job::SyncResult;
 use crate::git::child::End;
 use crate::git::protocol::{Event, FailureCode, ListedRef, Version};
 use crate::jobs::Stopped;
 use crate::state::State;
-use crate::storage::StorageError;
 use crate::store::jobs::Claimed;
 use crate::store::{Actor, StoreError, TenantTransaction, packages};
 
@@ -46,7 +46,7 @@ enum SyncError {
     #[error("cannot prepare the folder {0}: {1}; look at free disk space and permissions of the data folder")]
     Folder(PathBuf, #[source] std::io::Error),
     #[error("cannot store a dist: {0}")]
-    Storage(#[from] StorageError),
+    Storage(#[from] StoreDistError),
     #[error("cannot write to the database: {0}")]
     Store(#[from] StoreError),
     #[error("the git worker gave a digest that is none: {0}")]
@@ -181,7 +181,8 @@ impl Run<'_> {
 
     async fn store(&self, version: &Version) -> Result<(), SyncError> {
         let sha256: Digest = version.dist.sha256.parse()?;
-        self.state.storage.put(self.job.tenant, sha256, version.dist.size, &version.dist.path).await?;
+        let places = (&self.state.database, &self.state.storage);
+        dists::store(places, self.job.tenant, (sha256, version.dist.size), &version.dist.path).await?;
         Ok(())
     }
 
