@@ -12,6 +12,7 @@ mod edge;
 mod exit;
 mod git_worker;
 mod migrate;
+mod storage;
 mod up;
 
 use std::process::ExitCode;
@@ -40,6 +41,9 @@ enum Command {
     Edge(edge::Arguments),
     /// Brings the database's schema up to date and ends.
     Migrate(migrate::Arguments),
+    /// Goes through the stored dists: verifies, collects, migrates.
+    #[command(subcommand)]
+    Storage(storage::Command),
     /// Checks or shows the configuration.
     #[command(subcommand)]
     Config(configuration::Command),
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
         Command::ControlPlane(arguments) => control_plane::run(arguments),
         Command::Edge(arguments) => edge::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
+        Command::Storage(command) => storage::run(command),
         Command::Config(command) => configuration::run(&command),
         Command::Constraint(arguments) => constraint::run(&arguments),
         Command::Admin(command) => admin::run(command),
