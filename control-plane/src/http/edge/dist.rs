@@ -8,7 +8,7 @@ use axum::extract::State as FromState;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use cargoman_credential::Digest;
-use cargoman_edge_protocol::TenantId;
+use cargoman_edge_protocol::{REDIRECT_SECONDS, TenantId};
 use futures::{Stream, StreamExt};
 use ring::digest;
 use tokio::time::timeout;
@@ -45,6 +45,24 @@ pub(crate) async fn dist(
     })?;
     let wrong = move || state.healer.note(&state.database, tenant, sha256, "damaged in the storage");
     Ok(([(header::CONTENT_LENGTH, size)], Body::from_stream(watched(stream, sha256, size, wrong))).into_response())
+}
+
+/// An address of the storage itself, at which the dist is to be had for a short while. The edge has decided that it may be given.
+pub(crate) async fn address(
+    FromState(state): FromState<State>,
+    _: Edge,
+    Path((tenant, sha256)): Path<(String, String)>,
+) -> Result<String, ApiError> {
+    let missing = || ApiError::NotFound("dist");
+    let tenant = TenantId(uuid::Uuid::try_parse(&tenant).map_err(|_| missing())?);
+    let sha256: Digest = sha256.parse().map_err(|_| missing())?;
+    state.database.system().dist_size(tenant, sha256).await?.ok_or_else(missing)?;
+    let life = Duration::from_secs(REDIRECT_SECONDS);
+    let address = state.storage.address(tenant, sha256, life).await.map_err(|error| {
+        tracing::error!(%error, %tenant, %sha256, "an address of the storage cannot be signed");
+        ApiError::Unavailable("the storage gives no address")
+    })?;
+    address.ok_or_else(missing)
 }
 
 /// The same bytes; `wrong` is called when they end and were not those of the digest. What breaks off says nothing about them.
