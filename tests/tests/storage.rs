@@ -77,7 +77,11 @@ fn a_wrong_secret_ends_the_start() {
     fs::write(&config, server.config()).unwrap();
     for (secret, words) in [(Some("wrong"), "storage.secret_access_key_file"), (None, SECRET)] {
         let mut up = command();
-        up.arg("up").arg("--data").arg(folder.path().join("data")).args(["--listen", "127.0.0.1:0", "--config"]).arg(&config);
+        up.arg("up")
+            .arg("--data")
+            .arg(folder.path().join("data"))
+            .args(["--listen", "127.0.0.1:0", "--config"])
+            .arg(&config);
         up.env("CARGOMAN_CONTROL_LISTEN", "127.0.0.1:0").env("ADMIN_TOKEN", "test-admin-token-0123456789");
         if let Some(secret) = secret {
             up.env(SECRET, secret);
@@ -101,16 +105,26 @@ fn what_is_broken_is_named_and_healed() {
         let mut bytes = fs::read(&damaged).unwrap();
         bytes[20] ^= 1;
         fs::write(&damaged, &bytes).unwrap();
-        let orphan = damaged.with_file_name(format!("{}{}.zip", &damaged.file_name().unwrap().to_str().unwrap()[..2], "0".repeat(62)));
+        let orphan = damaged.with_file_name(format!(
+            "{}{}.zip",
+            &damaged.file_name().unwrap().to_str().unwrap()[..2],
+            "0".repeat(62)
+        ));
         fs::write(&orphan, "x").unwrap();
 
         let found = stored.storage(&["verify"]);
         assert_eq!(found.status.code(), Some(1), "{kind}: {}", found.combined);
-        for words in ["missing in default: acme/parcel v1.0.0", "damaged in default: acme/parcel v1.0.1", "--heal", "1 more"] {
+        for words in
+            ["missing in default: acme/parcel v1.0.0", "damaged in default: acme/parcel v1.0.1", "--heal", "1 more"]
+        {
             assert!(found.stdout.contains(words), "{kind}: {words:?} is missing in {}", found.stdout);
         }
         let json: Value = serde_json::from_str(&stored.storage(&["verify", "--json"]).stdout).unwrap();
-        assert_eq!((json["whole"]["dists"].as_u64(), json["wrong"].as_array().unwrap().len()), (Some(2), 2), "{json:#}");
+        assert_eq!(
+            (json["whole"]["dists"].as_u64(), json["wrong"].as_array().unwrap().len()),
+            (Some(2), 2),
+            "{json:#}"
+        );
         assert_eq!(json["orphans"], 1);
 
         // Whoever comes for them gets neither half of one nor other bytes, and then they are there.
@@ -124,7 +138,11 @@ fn what_is_broken_is_named_and_healed() {
         // Nobody came for this one: it is asked for.
         fs::remove_file(stored.file(NAME, "v1.0.2")).unwrap();
         let asked = stored.storage(&["verify", "--heal"]);
-        assert!(asked.status.code() == Some(1) && asked.stdout.contains("acme/parcel is read again"), "{}", asked.combined);
+        assert!(
+            asked.status.code() == Some(1) && asked.stdout.contains("acme/parcel is read again"),
+            "{}",
+            asked.combined
+        );
         poll_until(&format!("{kind}: all is whole"), PATIENCE, || {
             stored.storage(&["verify"]).status.success().then_some(())
         });
@@ -138,7 +156,8 @@ fn what_nobody_needs_goes_row_first_and_not_before() {
         let customer = publish(&stored.world, 2);
         let operator = stored.world.operator();
         let file = stored.file(NAME, "v1.0.0");
-        let orphan = file.with_file_name(format!("{}{}.zip", &file.file_name().unwrap().to_str().unwrap()[..2], "0".repeat(62)));
+        let orphan =
+            file.with_file_name(format!("{}{}.zip", &file.file_name().unwrap().to_str().unwrap()[..2], "0".repeat(62)));
         fs::write(&orphan, "orphan").unwrap();
         let collect = |arguments: &[&str]| -> Value {
             let ended = stored.storage(&[&["collect", "--json"], arguments].concat());
@@ -163,7 +182,10 @@ fn what_nobody_needs_goes_row_first_and_not_before() {
         assert_eq!(collect(&[])["orphans"]["dists"], 1, "{kind}");
 
         // A stranger's bytes.
-        let stranger = stored.server.as_ref().map_or_else(|| stored.world.registry.data().join("storage"), |server| server.object(""));
+        let stranger = stored
+            .server
+            .as_ref()
+            .map_or_else(|| stored.world.registry.data().join("storage"), |server| server.object(""));
         let stranger = stranger.join(format!("dists/{}/00", "1".repeat(32)));
         fs::create_dir_all(&stranger).unwrap();
         let stranger = stranger.join(format!("{}.zip", "0".repeat(64)));
@@ -173,7 +195,9 @@ fn what_nobody_needs_goes_row_first_and_not_before() {
         assert!(stranger.exists());
 
         // Deleted, but it may come back.
-        let old = || stored.sql("update dist set unneeded_since = now() - interval '31 days' where unneeded_since is not null");
+        let old = || {
+            stored.sql("update dist set unneeded_since = now() - interval '31 days' where unneeded_since is not null")
+        };
         operator.ask("DELETE", &format!("/packages/{NAME}?confirm=true"), &Value::Null);
         collect(&[]);
         old();
@@ -262,9 +286,7 @@ fn killed_between_blob_and_row() {
     stored.world.registry.restart();
     let operator = stored.world.operator();
     let customer = operator.customer_of(&[NAME]);
-    poll_until("the sync comes to its end by itself", PATIENCE, || {
-        (operator.versions(NAME).len() == 2).then_some(())
-    });
+    poll_until("the sync comes to its end by itself", PATIENCE, || (operator.versions(NAME).len() == 2).then_some(()));
     assert_eq!(dist(&stored.world, &customer, "v1.0.0"), 200);
     assert_eq!(server.keys().len(), 1, "no other bytes were written");
 }

@@ -108,7 +108,9 @@ impl StorageConfig {
     /// Everything that makes no sense, each with its key.
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems = match self.kind {
-            StorageKind::Fs => self.set_for_s3().map(|key| format!("storage.{key}: is for storage.kind = \"s3\"")).collect(),
+            StorageKind::Fs => {
+                self.set_for_s3().map(|key| format!("storage.{key}: is for storage.kind = \"s3\"")).collect()
+            }
             StorageKind::S3 => self.problems_of_s3(),
         };
         if self.retention_days > 36_500 {
@@ -139,7 +141,10 @@ impl StorageConfig {
         match self.bucket.as_deref() {
             None => say("bucket", "must be set for storage.kind = \"s3\""),
             Some(bucket) if !is_bucket(bucket) => {
-                say("bucket", "must be 3 to 63 small letters, digits, `-` and `.`, with a letter or digit at both ends");
+                say(
+                    "bucket",
+                    "must be 3 to 63 small letters, digits, `-` and `.`, with a letter or digit at both ends",
+                );
             }
             Some(bucket) if bucket.contains('.') && self.addressing == Addressing::VirtualHost => {
                 say("addressing", "must be \"path\" for a bucket with dots in its name: no certificate fits its host");
@@ -158,7 +163,10 @@ impl StorageConfig {
             }
         }
         if self.prefix.as_deref().is_some_and(|prefix| !is_prefix(prefix)) {
-            say("prefix", "must be words of letters, digits, `.`, `_` and `-`, separated by single slashes: cargoman/production");
+            say(
+                "prefix",
+                "must be words of letters, digits, `.`, `_` and `-`, separated by single slashes: cargoman/production",
+            );
         }
         problems
     }

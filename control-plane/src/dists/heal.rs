@@ -42,7 +42,9 @@ impl Healer {
                 Ok(packages) => {
                     tracing::error!(%tenant, %sha256, ?packages, "a dist is {what}: its packages are read again to make it anew");
                 }
-                Err(error) => tracing::error!(%error, %tenant, %sha256, "a dist is {what}, and its packages cannot be read again"),
+                Err(error) => {
+                    tracing::error!(%error, %tenant, %sha256, "a dist is {what}, and its packages cannot be read again")
+                }
             }
         });
     }

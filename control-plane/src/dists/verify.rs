@@ -111,14 +111,22 @@ fn fault(found: Result<Condition, crate::storage::StorageError>) -> Option<Fault
     match found {
         Ok(Condition::Whole) => None,
         Ok(Condition::Missing) => Some(("missing", None)),
-        Ok(Condition::Damaged { size }) => Some(("damaged", Some(format!("it has {size} bytes, not those it should have")))),
+        Ok(Condition::Damaged { size }) => {
+            Some(("damaged", Some(format!("it has {size} bytes, not those it should have"))))
+        }
         Err(error) => Some(("unreadable", Some(error.to_string()))),
     }
 }
 
-async fn describe(database: &Database, row: &DistRow, (what, detail): Fault, heal: bool) -> Result<Wrong, StoreDistError> {
+async fn describe(
+    database: &Database,
+    row: &DistRow,
+    (what, detail): Fault,
+    heal: bool,
+) -> Result<Wrong, StoreDistError> {
     let users = database.system().users_of_dist(row.tenant, row.sha256).await?;
-    let asked = if heal && what != "unreadable" { heal::ask(database, row.tenant, row.sha256).await? } else { Vec::new() };
+    let asked =
+        if heal && what != "unreadable" { heal::ask(database, row.tenant, row.sha256).await? } else { Vec::new() };
     Ok(Wrong {
         what,
         detail,
@@ -136,7 +144,9 @@ fn remedy(what: &str, users: &[User], asked: &[String]) -> String {
         _ if what == "unreadable" => "look at the storage and verify again".to_owned(),
         _ if !asked.is_empty() => format!("{} is read again, which makes it anew", asked.join(", ")),
         [] => "no version needs it: nothing".to_owned(),
-        users if users.iter().any(again) => "verify with --heal: its package is read again, which makes it anew".to_owned(),
+        users if users.iter().any(again) => {
+            "verify with --heal: its package is read again, which makes it anew".to_owned()
+        }
         users if users.iter().all(|user| user.uploaded) => {
             "restore the file from a backup, or delete the version and upload it again".to_owned()
         }

@@ -44,7 +44,11 @@ pub fn edge(state: State) -> Router {
         .route(cargoman_edge_protocol::READ_PATH, post(edge::read::read))
         .route(&format!("{}/{{tenant}}/{{sha256}}", cargoman_edge_protocol::DISTS_PATH), get(edge::dist::dist))
         .route(
-            &format!("{}/{{tenant}}/{{sha256}}/{}", cargoman_edge_protocol::DISTS_PATH, cargoman_edge_protocol::DIST_ADDRESS),
+            &format!(
+                "{}/{{tenant}}/{{sha256}}/{}",
+                cargoman_edge_protocol::DISTS_PATH,
+                cargoman_edge_protocol::DIST_ADDRESS
+            ),
             get(edge::dist::address),
         )
         .route(cargoman_edge_protocol::INSTALLS_PATH, post(edge::installs::report))

@@ -26,9 +26,13 @@ pub(super) fn words(error: &opendal::Error) -> String {
 /// Which setting a refusal of an S3 service is about, and what to do; none when it may pass by itself.
 pub(super) fn setting(error: &opendal::Error, place: &str) -> Option<String> {
     let about = match code(error) {
-        Some("NoSuchBucket") => "storage.bucket: there is no such bucket; create it, or correct the name or storage.endpoint",
+        Some("NoSuchBucket") => {
+            "storage.bucket: there is no such bucket; create it, or correct the name or storage.endpoint"
+        }
         Some("InvalidBucketName") => "storage.bucket: the service does not take this name; correct it",
-        Some("InvalidAccessKeyId") => "storage.access_key_id: the service does not know this key; correct it or make a new one",
+        Some("InvalidAccessKeyId") => {
+            "storage.access_key_id: the service does not know this key; correct it or make a new one"
+        }
         Some("SignatureDoesNotMatch") => {
             "storage.secret_access_key_file: the key does not belong to storage.access_key_id; correct it (or \
              CARGOMAN_STORAGE__SECRET_ACCESS_KEY), and look whether storage.region is the bucket's"
@@ -47,7 +51,9 @@ pub(super) fn setting(error: &opendal::Error, place: &str) -> Option<String> {
             ErrorKind::PermissionDenied => {
                 "storage.root or storage.access_key_id: not allowed; correct the permissions of the folder or of the key"
             }
-            ErrorKind::ConfigInvalid | ErrorKind::Unsupported => "storage: the settings do not fit this service; check each",
+            ErrorKind::ConfigInvalid | ErrorKind::Unsupported => {
+                "storage: the settings do not fit this service; check each"
+            }
             _ => return None,
         },
     };
@@ -97,7 +103,8 @@ mod tests {
             assert_eq!(words(&error), format!("{code}: No."));
         }
         assert!(setting(&Error::new(ErrorKind::Unexpected, "connection refused"), "x").is_none());
-        let caused = Error::new(ErrorKind::Unexpected, "send http request").set_source(std::io::Error::other("refused"));
+        let caused =
+            Error::new(ErrorKind::Unexpected, "send http request").set_source(std::io::Error::other("refused"));
         assert_eq!(words(&caused), "send http request: refused");
     }
 }

@@ -31,7 +31,9 @@ mod tests {
         let key = of(tenant, digest);
         assert_eq!(read(&key), Some((tenant, digest)));
         let shouted = key.to_uppercase().replace("DISTS", "dists").replace(".ZIP", ".zip");
-        for other in ["", "dists/", "dists/x/y/z.zip", &key[1..], &format!("{key}.part"), &key.replacen('/', "//", 1), &shouted] {
+        for other in
+            ["", "dists/", "dists/x/y/z.zip", &key[1..], &format!("{key}.part"), &key.replacen('/', "//", 1), &shouted]
+        {
             assert_eq!(read(other), None, "{other}");
         }
     }

@@ -62,8 +62,9 @@ impl Storage {
         };
         std::fs::create_dir_all(root).map_err(|error| wrong(&error))?;
         let unfinished = folder::unfinished(root);
-        let builder =
-            opendal::services::Fs::default().root(&root.to_string_lossy()).atomic_write_dir(&unfinished.to_string_lossy());
+        let builder = opendal::services::Fs::default()
+            .root(&root.to_string_lossy())
+            .atomic_write_dir(&unfinished.to_string_lossy());
         let operator = Operator::new(builder).map_err(|error| wrong(&fault::words(&error)))?;
         Ok(Self { operator, place: Place::Folder(root.to_owned()) })
     }
@@ -77,7 +78,11 @@ fn patient(operator: Operator, patience: Patience) -> Operator {
         .with_max_delay(LONGEST_PAUSE)
         .with_max_times(MOST_RETRIES)
         .with_notify(|event: RetryEvent<'_>| {
-            tracing::warn!(attempt = event.attempt, error = fault::words(event.err), "the storage failed; trying again");
+            tracing::warn!(
+                attempt = event.attempt,
+                error = fault::words(event.err),
+                "the storage failed; trying again"
+            );
         });
     operator.layer(TimeoutLayer::new().with_timeout(patience.call).with_io_timeout(patience.piece)).layer(retry)
 }

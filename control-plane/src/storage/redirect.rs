@@ -25,10 +25,8 @@ impl Storage {
         life: Duration,
     ) -> Result<Option<String>, StorageError> {
         let Place::Bucket { signer, .. } = &self.place else { return Ok(None) };
-        let signed = signer
-            .presign_read_with(&key::of(tenant, sha256), life)
-            .override_content_type("application/zip")
-            .await?;
+        let signed =
+            signer.presign_read_with(&key::of(tenant, sha256), life).override_content_type("application/zip").await?;
         Ok(Some(signed.uri().to_string()))
     }
 }

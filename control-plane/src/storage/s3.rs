@@ -63,7 +63,8 @@ fn secret(config: &StorageConfig) -> Result<SecretAccessKey, StorageError> {
 
 /// Follows no redirect: a signature is good for one host.
 pub(super) fn client() -> Result<reqwest::Client, StorageError> {
-    let failed = |error: &dyn std::fmt::Display| StorageError::Setting(format!("cannot set up TLS for the storage: {error}"));
+    let failed =
+        |error: &dyn std::fmt::Display| StorageError::Setting(format!("cannot set up TLS for the storage: {error}"));
     let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)

@@ -336,7 +336,10 @@ async fn a_wrong_setting_is_named_at_the_start() {
         config
     };
     for (config, named) in [
-        (with(|config| config.secret_access_key = Some(SecretAccessKey::new("wrong"))), "storage.secret_access_key_file"),
+        (
+            with(|config| config.secret_access_key = Some(SecretAccessKey::new("wrong"))),
+            "storage.secret_access_key_file",
+        ),
         (with(|config| config.secret_access_key = None), "storage.secret_access_key_file"),
         (with(|config| config.secret_access_key_file = Some("/absent".into())), ""),
         (with(|config| config.access_key_id = Some("OTHER".to_owned())), "storage.access_key_id"),
@@ -399,7 +402,9 @@ async fn an_address_is_good_for_one_dist_and_a_short_while() {
     assert_eq!(get(good.clone()).await, (200, true), "{good}");
     let other = world.dist(6_000);
     world.put(&other).await.unwrap();
-    let turned = good.replace(&dist.sha256.to_hex(), &other.sha256.to_hex()).replace(&dist.sha256.to_hex()[..2], &other.sha256.to_hex()[..2]);
+    let turned = good
+        .replace(&dist.sha256.to_hex(), &other.sha256.to_hex())
+        .replace(&dist.sha256.to_hex()[..2], &other.sha256.to_hex()[..2]);
     assert_eq!(get(turned).await.0, 403);
     let short = address(Duration::from_secs(1)).await;
     let until = std::time::Instant::now() + Duration::from_secs(10);

@@ -38,7 +38,9 @@ impl Storage {
         match self.check_key(key, sha256, size).await {
             Ok(Condition::Whole) => return Ok(()),
             Ok(Condition::Missing) => {}
-            Ok(Condition::Damaged { size }) => tracing::warn!(key, size, "a stored dist is damaged and is written again"),
+            Ok(Condition::Damaged { size }) => {
+                tracing::warn!(key, size, "a stored dist is damaged and is written again")
+            }
             Err(error) => tracing::warn!(key, %error, "a stored dist cannot be read and is written again"),
         }
         let Place::Folder(root) = &self.place else { return self.store_in_bucket(key, sha256, size, file).await };

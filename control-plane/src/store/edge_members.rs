@@ -365,7 +365,8 @@ mod tests {
             (closed, Told::Unknown, member(9, 9), Some(at(100))),
         ] {
             let head = Position { epoch: 2, seq: 9, event: Uuid::nil() };
-            let members = Members { head, now: at(0), members: Vec::new(), outage, outage_told: told, dist_redirects: false };
+            let members =
+                Members { head, now: at(0), members: Vec::new(), outage, outage_told: told, dist_redirects: false };
             assert_eq!(members.stale_until(&member), expected, "{outage:?} {told:?} {member:?}");
         }
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cargoman_credential::Digest;
-use cargoman_edge_protocol::{DIST_ADDRESS, DISTS_PATH, KnownKey, READ_PATH, ReadReply, ReadRequest, TenantId, USAGE_PATH};
+use cargoman_edge_protocol::{
+    DIST_ADDRESS, DISTS_PATH, KnownKey, READ_PATH, ReadReply, ReadRequest, TenantId, USAGE_PATH,
+};
 use futures::{FutureExt, Stream, TryStreamExt};
 use reqwest::{Client, RequestBuilder, Response};
 use rustls::ClientConfig;

@@ -62,7 +62,9 @@ impl System {
         )
         .execute(&self.pool)
         .await?;
-        sqlx::query!("delete from dist_coming where announced_at < now() - interval '2 days'").execute(&self.pool).await?;
+        sqlx::query!("delete from dist_coming where announced_at < now() - interval '2 days'")
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 

@@ -60,7 +60,8 @@ impl System {
         rows.into_iter()
             .map(|row| {
                 let wrong = |error: &dyn std::fmt::Display| StoreError::inconsistent("dist", error);
-                let sha256 = row.sha256.parse().map_err(|error: cargoman_credential::ParseDigestError| wrong(&error))?;
+                let sha256 =
+                    row.sha256.parse().map_err(|error: cargoman_credential::ParseDigestError| wrong(&error))?;
                 let size = u64::try_from(row.size).map_err(|error| wrong(&error))?;
                 Ok(DistRow { tenant: TenantId(row.tenant_id), sha256, size })
             })

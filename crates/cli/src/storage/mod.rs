@@ -96,7 +96,9 @@ async fn verify_all(opened: &Opened, arguments: &Verify) -> Result<(), Failure> 
     say(arguments.place.json, &report, || show::report(&report, &opened.storage));
     match report.wrong.len() {
         0 => Ok(()),
-        wrong => Err(Failure::failed(format!("something is wrong with {wrong} of {dists} dists in {}", opened.storage))),
+        wrong => {
+            Err(Failure::failed(format!("something is wrong with {wrong} of {dists} dists in {}", opened.storage)))
+        }
     }
 }
 
@@ -120,7 +122,9 @@ async fn migrate_all(opened: &Opened, arguments: &Migrate) -> Result<(), Failure
     say(arguments.place.json, &migrated, || show::migrated(&migrated, &opened.storage, &to));
     match migrated.failed.len() {
         0 => Ok(()),
-        failed => Err(Failure::failed(format!("{failed} of {dists} dists could not be copied; run it again: it goes on where it was"))),
+        failed => Err(Failure::failed(format!(
+            "{failed} of {dists} dists could not be copied; run it again: it goes on where it was"
+        ))),
     }
 }
 

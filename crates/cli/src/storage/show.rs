@@ -14,7 +14,8 @@ pub(super) fn report(report: &Report, storage: &Storage) -> String {
         let versions = if wrong.versions.is_empty() { "no version".to_owned() } else { wrong.versions.join(", ") };
         let detail = wrong.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
         // Writing to a string cannot fail.
-        write!(out, "\n{} in {}: {versions}{detail}\n  {}\n  {}", wrong.what, wrong.tenant, wrong.sha256, wrong.remedy).ok();
+        write!(out, "\n{} in {}: {versions}{detail}\n  {}\n  {}", wrong.what, wrong.tenant, wrong.sha256, wrong.remedy)
+            .ok();
     }
     if report.orphans > 0 {
         write!(out, "\n{} more that nothing names; `cargoman storage collect` takes them away", report.orphans).ok();

@@ -43,7 +43,8 @@ pub(super) async fn answer(
     let Some(fault) = fault else { return done(service, request.map(s3s::Body::from)).await };
     match fault {
         Fault::Refuse(status, code) => {
-            let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>On purpose.</Message></Error>");
+            let text =
+                format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>On purpose.</Message></Error>");
             drain(request).await;
             Ok(Response::builder().status(status).body(full(text.into())).expect("a status"))
         }

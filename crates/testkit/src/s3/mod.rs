@@ -21,7 +21,7 @@ pub use fault::Fault;
 /// The one key that the service knows, and its secret.
 pub const KEY: (&str, &str) = ("TESTKITKEY", "testkit-secret-0123456789");
 /// The bucket that is there from the start.
-pub const BUCKET: &str = "dists";
+pub const BUCKET: &str = "acme-bucket";
 
 /// The service. Dropped, it is gone.
 #[derive(Debug)]
@@ -192,7 +192,10 @@ async fn answer(
         method: request.method().to_string(),
         path: request.uri().path().to_owned(),
         query: request.uri().query().unwrap_or_default().to_owned(),
-        authorization: request.headers().get("authorization").map(|value| String::from_utf8_lossy(value.as_bytes()).into()),
+        authorization: request
+            .headers()
+            .get("authorization")
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into()),
     };
     let fault = shared.fault(&call);
     lock(&shared.calls).push(call);

@@ -133,9 +133,9 @@ impl Dists {
     /// An address of the storage itself for an archive; none when the control plane gives none now: then the archive is given from here.
     pub(crate) async fn address(&self, key: DistKey) -> Option<HeaderValue> {
         let asked = self.shared.control_plane.dist_address(key.tenant, &key.sha256).await;
-        let address = asked.map_err(|error| error.to_string()).and_then(|address| {
-            HeaderValue::try_from(address).map_err(|error| error.to_string())
-        });
+        let address = asked
+            .map_err(|error| error.to_string())
+            .and_then(|address| HeaderValue::try_from(address).map_err(|error| error.to_string()));
         address
             .inspect_err(|error| {
                 tracing::warn!(target: "cargoman::edge", %error, "no address of the storage; the archive is given from here");
