@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn counted_from_the_last_edge_that_heard_of_it() {
         let presigned = Presigned::default();
-        let at = |second| DateTime::from_timestamp(1_000 + second, 0).unwrap();
+        let at = |second: i64| DateTime::from_timestamp(1_000 + second, 0).unwrap();
         let tenant = TenantId(uuid::Uuid::nil());
         let pending = |second| Pending { edge: "one".to_owned(), may_serve_until: at(second) };
         assert_eq!(presigned.until(tenant, 1, &[pending(5), pending(40)], at(0)), at(100));
