@@ -3,6 +3,9 @@
 alter table dist add column unneeded_since timestamptz;
 comment on column dist.unneeded_since is 'when it was found that no version needs it any more';
 
+alter table tenant add column dist_redirects_ended_at timestamptz;
+comment on column tenant.dist_redirects_ended_at is 'when customers were last no longer sent to the storage itself: what they were given before is good for a while';
+
 create table dist_coming (
     tenant_id uuid not null references tenant (id) on delete cascade
   , sha256 text not null

@@ -80,7 +80,12 @@ fn composer_is_sent_to_the_storage_without_its_token() {
     );
     assert_eq!(reader.get(&path).status, 401, "nobody is sent there any more");
 
-    operator.ask("PATCH", "/settings", &json!({"dist_redirects": false}));
+    let (status, answer) = operator.call("PATCH", "/settings", Some(&json!({"dist_redirects": false})));
+    assert_eq!(
+        (status, &answer["propagation"]["effective"]),
+        (202, &json!(false)),
+        "addresses outlive the choice: {answer:#}"
+    );
     let other = operator.customer_of(&[NAME]);
     let given = world.reader(&other).get(&path);
     assert_eq!((given.status, sha1(&given.body)), (200, shasum));

@@ -8,6 +8,8 @@ use cargoman_edge_protocol::TenantId;
 use futures::StreamExt;
 use opendal::Writer;
 use ring::digest;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::{CHUNK, Condition, Place, Storage, StorageError, folder, key};
 
@@ -86,41 +88,63 @@ impl Storage {
             // What is smaller than a part is one call.
             Place::Bucket { .. } => self.operator.writer_with(key).chunk(PART).content_type("application/zip").await?,
         };
-        Ok(Upload { writer: Some(writer) })
+        Ok(Upload::begin(writer))
     }
 }
 
-/// A write under way. Dropped before it is finished, it is aborted: parts of an upload that nobody ends are stored, and paid for,
-/// for ever.
+/// A write under way, in a task of its own: the library loses a writer whose call is given up half-way, and with it the way to abort.
+/// Dropped before it is finished, it is aborted: parts of an upload that nobody ends are stored, and paid for, for ever.
 struct Upload {
-    writer: Option<Writer>,
+    pieces: mpsc::Sender<Piece>,
+    ended: JoinHandle<Result<(), StorageError>>,
+}
+
+enum Piece {
+    Bytes(bytes::Bytes),
+    End,
 }
 
 impl Upload {
-    async fn write(&mut self, chunk: bytes::Bytes) -> Result<(), StorageError> {
-        match &mut self.writer {
-            Some(writer) => Ok(writer.write(chunk).await?),
-            None => Ok(()),
+    fn begin(writer: Writer) -> Self {
+        let (pieces, coming) = mpsc::channel(1);
+        Self { pieces, ended: tokio::spawn(run(writer, coming)) }
+    }
+
+    async fn write(&mut self, bytes: bytes::Bytes) -> Result<(), StorageError> {
+        match self.pieces.send(Piece::Bytes(bytes)).await {
+            Ok(()) => Ok(()),
+            // It ended with an error, which says why.
+            Err(_) => self.end().await,
         }
     }
 
     async fn finish(mut self) -> Result<(), StorageError> {
-        if let Some(writer) = &mut self.writer {
-            writer.close().await?;
-        }
-        self.writer = None;
-        Ok(())
+        // An error means that it has ended already.
+        self.pieces.send(Piece::End).await.ok();
+        self.end().await
+    }
+
+    async fn end(&mut self) -> Result<(), StorageError> {
+        let ended = (&mut self.ended).await;
+        ended.map_err(|error| StorageError::BrokeOff(std::io::Error::other(error)))?
     }
 }
 
-impl Drop for Upload {
-    fn drop(&mut self) {
-        let Some(mut writer) = self.writer.take() else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(async move {
+async fn run(mut writer: Writer, mut pieces: mpsc::Receiver<Piece>) -> Result<(), StorageError> {
+    loop {
+        let done = match pieces.recv().await {
+            Some(Piece::Bytes(bytes)) => writer.write(bytes).await,
+            Some(Piece::End) => match writer.close().await {
+                Ok(_) => return Ok(()),
+                Err(error) => Err(error),
+            },
+            None => Err(opendal::Error::new(opendal::ErrorKind::Unexpected, "the write was given up")),
+        };
+        if let Err(error) = done {
             if let Err(error) = writer.abort().await {
                 tracing::debug!(%error, "an unfinished write could not be taken back");
             }
-        });
+            return Err(error.into());
+        }
     }
 }

@@ -56,6 +56,10 @@ pub(crate) async fn address(
     let missing = || ApiError::NotFound("dist");
     let tenant = TenantId(uuid::Uuid::try_parse(&tenant).map_err(|_| missing())?);
     let sha256: Digest = sha256.parse().map_err(|_| missing())?;
+    // The edge may not have heard that the tenant wants it no more; from then on no address is given.
+    if !state.database.system().redirects_dists(tenant).await? {
+        return Err(missing());
+    }
     state.database.system().dist_size(tenant, sha256).await?.ok_or_else(missing)?;
     let life = Duration::from_secs(REDIRECT_SECONDS);
     let address = state.storage.address(tenant, sha256, life).await.map_err(|error| {
