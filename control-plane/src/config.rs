@@ -2,12 +2,15 @@
 //!
 //! Secrets are never read from the file. Section names are disjoint from the edge's, so that `cargoman up` takes both in one.
 
+mod storage;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use self::storage::{Addressing, SecretAccessKey, StorageConfig, StorageKind};
 use crate::git::address::AllowedHosts;
 use crate::git::url::UrlPolicy;
 
@@ -73,30 +76,6 @@ impl Default for ServerConfig {
 pub struct TenancyConfig {
     /// With `registry.example`, every tenant answers at `{slug}.registry.example`.
     pub zone: Option<String>,
-}
-
-/// Where dists lie.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct StorageConfig {
-    /// Kind of storage.
-    pub kind: StorageKind,
-    /// Folder of the kind `fs`; without it `storage` in the data folder.
-    pub root: Option<PathBuf>,
-}
-
-/// Kind of storage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StorageKind {
-    /// A folder.
-    Fs,
-}
-
-impl Default for StorageConfig {
-    fn default() -> Self {
-        Self { kind: StorageKind::Fs, root: None }
-    }
 }
 
 /// How repositories are read.
@@ -269,7 +248,7 @@ impl Config {
     }
 
     fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
+        let mut problems = self.storage.problems();
         if let Some(Err(problem)) = self.server.public_url.as_deref().map(check_public_url) {
             problems.push(format!("server.public_url: {problem}"));
         }

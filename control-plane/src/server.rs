@@ -12,7 +12,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::config::Config;
+use crate::config::{Config, StorageKind};
+use crate::dists::heal::Healer;
 use crate::git::child::Worker;
 use crate::http::gate::{Gate, Patience};
 use crate::http::listener::Connections;
@@ -87,7 +88,7 @@ pub enum StartError {
     #[error("cannot use the database: {0}")]
     Store(#[from] StoreError),
     /// The storage.
-    #[error("cannot use the storage: {0}; check storage.root and its permissions")]
+    #[error("cannot use the storage: {0}")]
     Storage(#[from] StorageError),
     /// A listener.
     #[error("cannot listen on {0}: {1}; stop what listens there or choose another address")]
@@ -124,8 +125,8 @@ impl Server {
     /// # Errors
     /// See [`StartError`].
     pub async fn bind(mut start: Start) -> Result<Self, StartError> {
-        let root = start.config.storage.root.clone().ok_or(StartError::Folders)?;
-        if start.config.git.root.is_none() {
+        let storage = &start.config.storage;
+        if start.config.git.root.is_none() || (storage.kind == StorageKind::Fs && storage.root.is_none()) {
             return Err(StartError::Folders);
         }
         let server = &start.config.server;
@@ -137,7 +138,7 @@ impl Server {
         let takes_over = handed_over.public.is_some() || handed_over.edge.is_some();
         let public = listen(start.config.server.listen, handed_over.public).await?;
         let edge = listen(start.config.server.edge_listen, handed_over.edge).await?;
-        Ok(Self { storage: Storage::in_folder(&root)?, start, tls, takes_over, public, edge })
+        Ok(Self { storage: Storage::open(&start.config.storage)?, start, tls, takes_over, public, edge })
     }
 
     /// Where the public API listens.
@@ -233,6 +234,7 @@ async fn work(
             opening::open(&access, start.config.database.connections, start.first_tenant, &doors.patience_over).await?;
         Ok::<_, StartError>(Some((access, database)))
     };
+    let opening = async { tokio::try_join!(opening, opening::probe(&storage)).map(|(opened, ())| opened) };
     let opened = tokio::select! {
         opened = opening => opened?,
         () = stopped(stop.clone()) => None,
@@ -249,6 +251,7 @@ async fn work(
         jobs_waiting: link.jobs_queued(),
         token_uses: Arc::default(),
         link: Arc::clone(&link),
+        healer: Healer::default(),
     };
     if access.alone {
         forget_half_uploads(&state.uploads_root());

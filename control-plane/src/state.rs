@@ -6,6 +6,7 @@ use cargoman_credential::Digest;
 use tokio::sync::Notify;
 
 use crate::config::Config;
+use crate::dists::heal::Healer;
 use crate::git::child::Worker;
 use crate::link::Link;
 use crate::secrets::Keyring;
@@ -34,6 +35,8 @@ pub struct State {
     pub token_uses: Arc<TokenUses>,
     /// The link to the edges.
     pub link: Arc<Link>,
+    /// Has dists made anew whose bytes are missing or wrong.
+    pub healer: Healer,
 }
 
 /// Digests of the secrets that open the listeners.

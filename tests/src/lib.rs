@@ -18,6 +18,7 @@ pub mod published;
 pub mod reader;
 pub mod scale_out;
 pub mod static_repository;
+pub mod stored;
 pub mod sync_result;
 mod tiny_http;
 pub mod witness;

@@ -54,6 +54,8 @@ pub struct Settings {
     pub brake: Brake,
     /// What edges do when they hear nothing.
     pub outage: Outage,
+    /// Whether customers are sent to the storage itself for dists; else edges give them.
+    pub dist_redirects: bool,
 }
 
 /// What is left to those who lapsed, by how it came.

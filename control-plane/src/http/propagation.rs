@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use crate::clock::now;
 use crate::error::ApiError;
 use crate::http::router::API;
 use crate::link::propagation::Propagation;
@@ -25,7 +26,7 @@ pub(crate) async fn wait(
     let Some(wrote) = written.wrote().filter(|_| response.status().is_success()) else { return Ok(response) };
     let waited = state.link.wait(state.database.system(), wrote.tenant, wrote.committed).await;
     let (effective, about) = match &waited {
-        Ok(propagation) => (propagation.pending.is_empty(), shown(propagation)),
+        Ok(propagation) => (propagation.is_effective(now()), shown(propagation)),
         Err(error) => {
             tracing::warn!(%error, "a write is done, but the database cannot say who must hear of it");
             (false, json!({"effective": false, "seq": null, "pending": []}))
@@ -37,18 +38,22 @@ pub(crate) async fn wait(
 /// As it stands in answers.
 pub(crate) fn shown(propagation: &Propagation) -> Value {
     let took = u64::try_from(propagation.took.as_millis()).unwrap_or(u64::MAX);
-    let Propagation { seq, edges, pending, .. } = propagation;
-    if pending.is_empty() {
+    let Propagation { seq, edges, pending, presigned_until, .. } = propagation;
+    if propagation.is_effective(now()) {
         return json!({"effective": true, "seq": seq, "edges": edges, "took_ms": took});
     }
     let pending: Vec<_> = pending
         .iter()
         .map(|pending| json!({"edge": pending.edge, "may_serve_until": pending.may_serve_until}))
         .collect();
-    json!({
+    let mut about = json!({
         "effective": false, "seq": seq, "edges": edges, "took_ms": took, "pending": pending,
         "url": format!("{API}/propagation/{seq}"),
-    })
+    });
+    if let (Some(about), Some(until)) = (about.as_object_mut(), presigned_until) {
+        about.insert("presigned_until".to_owned(), json!(until));
+    }
+    about
 }
 
 async fn with(response: Response, about: Value, effective: bool) -> Result<Response, ApiError> {

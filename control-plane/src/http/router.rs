@@ -44,6 +44,14 @@ pub fn edge(state: State) -> Router {
         .route(cargoman_edge_protocol::JOIN_PATH, post(edge::join::join))
         .route(cargoman_edge_protocol::READ_PATH, post(edge::read::read))
         .route(&format!("{}/{{tenant}}/{{sha256}}", cargoman_edge_protocol::DISTS_PATH), get(edge::dist::dist))
+        .route(
+            &format!(
+                "{}/{{tenant}}/{{sha256}}/{}",
+                cargoman_edge_protocol::DISTS_PATH,
+                cargoman_edge_protocol::DIST_ADDRESS
+            ),
+            get(edge::dist::address),
+        )
         .route(cargoman_edge_protocol::INSTALLS_PATH, post(edge::installs::report))
         .route(cargoman_edge_protocol::USAGE_PATH, post(edge::usage::receive))
         .route("/healthz", get(async || "ok\n"))

@@ -40,6 +40,7 @@ pub async fn run(state: State, stop: watch::Receiver<bool>) {
         tasks.spawn(until_stopped(poll::run(state.clone()), stop.clone()));
     }
     tasks.spawn(until_stopped(retake(state.clone()), stop.clone()));
+    tasks.spawn(until_stopped(crate::dists::collect::run(state.clone()), stop.clone()));
     tasks.spawn(until_stopped(purge::run(state), stop));
     while tasks.join_next().await.is_some() {}
 }

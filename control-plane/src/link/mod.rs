@@ -8,6 +8,7 @@ mod clerk;
 mod feed;
 mod history;
 mod listen;
+mod presigned;
 pub mod propagation;
 mod prune;
 mod stream;
@@ -47,6 +48,7 @@ pub struct Link {
     feed: Feed,
     acks: Acks,
     streams: Streams,
+    presigned: presigned::Presigned,
     askings: mpsc::Sender<Asking>,
     /// Until it runs.
     inbox: Mutex<Option<mpsc::Receiver<Asking>>>,
@@ -67,6 +69,7 @@ impl Link {
             feed: Feed::new(),
             acks: Acks::default(),
             streams: Streams::default(),
+            presigned: presigned::Presigned::default(),
             askings,
             inbox: Mutex::new(Some(inbox)),
             stopping: watch::Sender::new(false),

@@ -30,8 +30,18 @@ pub struct Propagation {
     pub edges: usize,
     /// Those that may still answer from before it; none of them: it is effective.
     pub pending: Vec<Pending>,
+    /// Until when an address of the storage is good that was given away before, where the tenant's customers are sent there.
+    pub presigned_until: Option<DateTime<Utc>>,
     /// Since the commit.
     pub took: Duration,
+}
+
+impl Propagation {
+    /// Whether nobody can get anything from before the change.
+    #[must_use]
+    pub fn is_effective(&self, now: DateTime<Utc>) -> bool {
+        self.pending.is_empty() && self.presigned_until.is_none_or(|until| until <= now)
+    }
 }
 
 /// The members as they were read, with the history in which their head is known here.
@@ -51,14 +61,18 @@ impl Link {
         let members = system.members(tenant).await?;
         let change = members.head;
         if members.members.is_empty() {
-            return Ok(Propagation { seq: change.seq, edges: 0, pending: Vec::new(), took: committed.elapsed() });
+            let presigned_until = self.presigned_until(&members, tenant, change.seq, &[]);
+            let took = committed.elapsed();
+            return Ok(Propagation { seq: change.seq, edges: 0, pending: Vec::new(), presigned_until, took });
         }
         let mut known = self.know(members, PATIENCE).await;
         loop {
             let took = committed.elapsed();
             let pending = self.pending(change, &known, took);
             if pending.is_empty() || took >= LONGEST || known.in_vain(&pending, LONGEST - took) {
-                return Ok(Propagation { seq: change.seq, edges: known.members.members.len(), pending, took });
+                let presigned_until = self.presigned_until(&known.members, tenant, change.seq, &pending);
+                let edges = known.members.members.len();
+                return Ok(Propagation { seq: change.seq, edges, pending, presigned_until, took });
             }
             let news_here = tokio::select! {
                 changed = here.changed() => changed.is_ok(),
@@ -94,7 +108,19 @@ impl Link {
         let edges = members.members.len();
         let known = self.know(members, PATIENCE).await;
         let took = self.feed.known_for(seq).unwrap_or_default();
-        Ok(Some(Propagation { seq, edges, pending: self.pending(change, &known, took), took }))
+        let pending = self.pending(change, &known, took);
+        let presigned_until = self.presigned_until(&known.members, tenant, seq, &pending);
+        Ok(Some(Propagation { seq, edges, pending, presigned_until, took }))
+    }
+
+    fn presigned_until(
+        &self,
+        members: &Members,
+        tenant: TenantId,
+        seq: Seq,
+        pending: &[Pending],
+    ) -> Option<DateTime<Utc>> {
+        members.dist_redirects.then(|| self.presigned.until(tenant, seq, pending, members.now))
     }
 
     async fn know(&self, members: Members, patience: Duration) -> Known {

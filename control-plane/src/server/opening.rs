@@ -1,4 +1,4 @@
-//! Opens the database: tries until it is there. What trying again cannot mend is an error, and ends the program.
+//! Opens the database: tries until it is there. What trying again cannot mend is an error, and ends the program. Asks the storage once.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Access, StartError};
+use crate::storage::Storage;
 use crate::store::{Actor, Database, Page, StoreError, migrate};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -73,5 +74,22 @@ async fn make_default_tenant(
     match database.system().insert_tenant(slug, name, true, &Actor::Setup).await {
         Err(error) if error.is_conflict("tenant_one_default") || error.is_conflict("tenant_slug_taken") => Ok(()),
         other => other.map(|_| ()),
+    }
+}
+
+/// Asks the storage whether it can be used. A wrong setting ends the program: whoever made it is still there. What may pass does not:
+/// metadata, and dists in the edges' caches, are served without a storage.
+pub(super) async fn probe(storage: &Storage) -> Result<(), StartError> {
+    match storage.probe().await {
+        Err(error) if error.is_of_setting() => Err(error.into()),
+        Err(error) => {
+            tracing::error!(
+                %error,
+                "{storage} does not answer as it should; until it does, no release is published and dists that no edge holds are \
+                 answered 503: look whether it runs, and at storage.endpoint"
+            );
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }

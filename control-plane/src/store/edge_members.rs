@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cargoman_edge_protocol::link::{Epoch, Hello, Incarnation, Position, Seq};
-use cargoman_edge_protocol::{Outage, OutageMode, TenantId};
+use cargoman_edge_protocol::{Outage, OutageMode, REDIRECT_SECONDS, TenantId};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -43,6 +43,8 @@ pub struct Members {
     pub outage: Outage,
     /// The event that told them so.
     pub outage_told: Told,
+    /// Whether the tenant's customers are sent to the storage itself, or were a moment ago.
+    pub dist_redirects: bool,
 }
 
 /// What is known of the event that told edges of a tenant's choice.
@@ -265,6 +267,8 @@ impl System {
     pub async fn members(&self, tenant: TenantId) -> Result<Members, StoreError> {
         let rows = sqlx::query!(
             r#"select h.epoch as "epoch!", h.seq as "seq!", h.event as "event!", now() as "now!"
+                    , coalesce((t.settings ->> 'dist_redirects')::boolean, false)
+                      or coalesce(t.dist_redirects_ended_at > now() - make_interval(secs => $2), false) as "dist_redirects!"
                     , t.settings -> 'outage' as outage, t.outage_changed as "outage_changed?"
                     , told.epoch as "told_epoch?", told.seq as "told_seq?"
                     , m.incarnation as "incarnation?", m.name as "name?", m.epoch as "member_epoch?", m.acked_seq as "acked_seq?"
@@ -274,7 +278,8 @@ impl System {
                left join outbox told on told.id = t.outage_changed
                left join edge_member m on true
                order by m.name, m.incarnation"#,
-            tenant.0
+            tenant.0,
+            REDIRECT_SECONDS as f64
         )
         .fetch_all(&self.pool)
         .await?;
@@ -290,6 +295,7 @@ impl System {
                 (Some(_), Some(epoch), Some(seq)) => Told::At(epoch, seq),
                 (Some(_), ..) => Told::Unknown,
             },
+            dist_redirects: first.dist_redirects,
         };
         for row in rows {
             let (Some(incarnation), Some(lease_ends_at), Some(stale_until)) =
@@ -361,7 +367,8 @@ mod tests {
             (closed, Told::Unknown, member(9, 9), Some(at(100))),
         ] {
             let head = Position { epoch: 2, seq: 9, event: Uuid::nil() };
-            let members = Members { head, now: at(0), members: Vec::new(), outage, outage_told: told };
+            let members =
+                Members { head, now: at(0), members: Vec::new(), outage, outage_told: told, dist_redirects: false };
             assert_eq!(members.stale_until(&member), expected, "{outage:?} {told:?} {member:?}");
         }
     }

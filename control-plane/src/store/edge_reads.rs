@@ -65,6 +65,7 @@ impl System {
                 policy: settings.policy(),
                 messages: settings.words(),
                 outage: settings.outage,
+                dist_redirects: settings.dist_redirects,
             },
         )))
     }

@@ -220,6 +220,20 @@ pub async fn settings(transaction: &mut TenantTransaction) -> Result<Settings, S
     serde_json::from_value(row).map_err(|error| StoreError::inconsistent("tenant", error))
 }
 
+impl System {
+    /// Whether the tenant's customers are sent to the storage itself for dists.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn redirects_dists(&self, tenant: TenantId) -> Result<bool, StoreError> {
+        let redirects = sqlx::query_scalar!(
+            r#"select coalesce((settings ->> 'dist_redirects')::boolean, false) as "redirects!" from tenant where id = $1"#,
+            tenant.0
+        );
+        Ok(redirects.fetch_optional(&self.pool).await?.unwrap_or(false))
+    }
+}
+
 /// Replaces the tenant's choices, and tells the edges. When the choice for outages is another one, it is kept which event told it: only
 /// an edge that has heard that event is known to go by it.
 ///
@@ -234,10 +248,13 @@ pub async fn set_settings(
     let value = serde_json::to_value(settings).map_err(|error| StoreError::inconsistent("tenant", error))?;
     let told = transaction.changed_now(&Change::Tenant { tenant }).await?;
     sqlx::query!(
-        "update tenant set settings = $2, revision = nextval('revision'), outage_changed = coalesce($3, outage_changed) where id = $1",
+        "update tenant set settings = $2, revision = nextval('revision'), outage_changed = coalesce($3, outage_changed)
+                         , dist_redirects_ended_at = case when $4 then now() else dist_redirects_ended_at end
+         where id = $1",
         tenant.0,
         value,
-        (before.outage != settings.outage).then_some(told)
+        (before.outage != settings.outage).then_some(told),
+        before.dist_redirects && !settings.dist_redirects
     )
     .execute(transaction.connection())
     .await?;

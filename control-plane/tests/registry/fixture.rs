@@ -95,6 +95,7 @@ impl Registry {
             jobs_waiting: Arc::new(Notify::new()),
             token_uses: Arc::default(),
             link,
+            healer: Default::default(),
         };
         let (public, edge) = (router::public(state.clone()), router::edge(state.clone()));
         Self { state, tenant: tenant.id, options, public, edge, folder, database: Arc::new(database) }

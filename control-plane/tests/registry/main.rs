@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod database_away;
+mod dists;
 mod edge_api;
 mod edge_licences;
 mod fixture;

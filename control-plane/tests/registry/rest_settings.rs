@@ -13,6 +13,7 @@ fn defaults() -> Value {
         "messages": {},
         "brake": {"customers_per_hour": 1000},
         "outage": {"mode": "serve-stale", "grace_seconds": null},
+        "dist_redirects": false,
     })
 }
 
@@ -47,6 +48,8 @@ async fn merged_deeply() {
         (json!({"outage": {"mode": null}}), "/outage/mode", json!("serve-stale")),
         (json!({"outage": {"grace_seconds": 2_592_000}}), "/outage/grace_seconds", json!(2_592_000)),
         (json!({"outage": null}), "/outage", json!({"mode": "serve-stale", "grace_seconds": null})),
+        (json!({"dist_redirects": false}), "/dist_redirects", json!(false)),
+        (json!({"dist_redirects": null}), "/dist_redirects", json!(false)),
         (json!({"renew_url": null}), "/renew_url", json!(null)),
         (json!({"minimum_stability": null}), "/minimum_stability", json!(null)),
         (json!({"source": null}), "/source", json!("hide")),
@@ -90,6 +93,9 @@ async fn every_fault_names_its_field_and_nothing_is_stored() {
         (json!({"brake": {"customers_per_hour": 1_000_001}}), vec!["brake.customers_per_hour"]),
         (json!({"brake": {"customers_per_hour": "many"}}), vec!["brake.customers_per_hour"]),
         (json!({"brake": 5}), vec!["brake"]),
+        (json!({"dist_redirects": "yes"}), vec!["dist_redirects"]),
+        // Dists lie in a folder here.
+        (json!({"dist_redirects": true}), vec!["dist_redirects"]),
         (json!({"outage": {"mode": "open", "grace": 1}}), vec!["outage.mode", "outage.grace"]),
         (json!({"outage": {"grace_seconds": -1}}), vec!["outage.grace_seconds"]),
         (json!({"outage": {"grace_seconds": 2_592_001}}), vec!["outage.grace_seconds"]),

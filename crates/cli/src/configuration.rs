@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cargoman_control_plane::config::{Config, SECTIONS};
+use cargoman_control_plane::config::{Config, SECTIONS, SecretAccessKey};
 use cargoman_credential::Kind;
 use cargoman_proxy::config::EdgeConfig;
 use clap::Subcommand;
@@ -37,7 +37,12 @@ pub(crate) struct Layers {
     pub(crate) edge: Table,
     /// The environment's part for the edge.
     pub(crate) edge_variables: Vec<(String, String)>,
+    /// A secret of the environment: in no table, for tables are shown.
+    secret_access_key: Option<SecretAccessKey>,
 }
+
+/// Holds the secret access key of the storage.
+const SECRET_ACCESS_KEY: &str = "CARGOMAN_STORAGE__SECRET_ACCESS_KEY";
 
 impl Layers {
     /// Reads the file, if any, and lays the environment over it.
@@ -50,8 +55,11 @@ impl Layers {
             }
         };
         let (edge_variables, variables): (Vec<_>, Vec<_>) = std::env::vars().partition(|(name, _)| is_for_edge(name));
+        let (secrets, variables): (Vec<_>, Vec<_>) =
+            variables.into_iter().partition(|(name, _)| name == SECRET_ACCESS_KEY);
         lay_over(&mut table, variables.into_iter());
-        let mut layers = Self { edge_variables, ..Self::default() };
+        let secret_access_key = secrets.first().map(|(_, text)| SecretAccessKey::new(text));
+        let mut layers = Self { edge_variables, secret_access_key, ..Self::default() };
         let mut unknown = Vec::new();
         for (section, value) in table {
             if SECTIONS.contains(&section.as_str()) {
@@ -67,8 +75,10 @@ impl Layers {
 
     /// The control plane's configuration.
     pub(crate) fn control_plane(&self) -> Result<Config, Failure> {
-        Config::from_table(self.control_plane.clone())
-            .map_err(|error| Failure::usage(format!("configuration: {error}")))
+        let mut config = Config::from_table(self.control_plane.clone())
+            .map_err(|error| Failure::usage(format!("configuration: {error}")))?;
+        config.storage.secret_access_key.clone_from(&self.secret_access_key);
+        Ok(config)
     }
 
     /// The control plane's configuration for `up`, once the edge's sections are found to be right as well.

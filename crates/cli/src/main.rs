@@ -13,6 +13,7 @@ mod exit;
 mod git_worker;
 mod migrate;
 mod secrets;
+mod storage;
 mod up;
 
 use std::process::ExitCode;
@@ -43,6 +44,9 @@ enum Command {
     Migrate(migrate::Arguments),
     /// Replaces the master key that seals kept secrets, and checks them.
     Secrets(secrets::Arguments),
+    /// Goes through the stored dists: verifies, collects, migrates.
+    #[command(subcommand)]
+    Storage(storage::Command),
     /// Checks or shows the configuration.
     #[command(subcommand)]
     Config(configuration::Command),
@@ -71,6 +75,7 @@ fn main() -> ExitCode {
         Command::Edge(arguments) => edge::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Secrets(arguments) => secrets::run(&arguments),
+        Command::Storage(command) => storage::run(command),
         Command::Config(command) => configuration::run(&command),
         Command::Constraint(arguments) => constraint::run(&arguments),
         Command::Admin(command) => admin::run(command),

@@ -29,6 +29,13 @@ pub const READ_PATH: &str = "/edge/v1/read";
 /// Path of a dist on the edge API (GET): `{DISTS_PATH}/{tenant id}/{sha256}` answers the archive's bytes.
 pub const DISTS_PATH: &str = "/edge/v1/dists";
 
+/// What follows the path of a dist (GET) where an edge asks for an address of the storage itself: the answer is the address as plain text,
+/// good for [`REDIRECT_SECONDS`]; 404 where the storage has none.
+pub const DIST_ADDRESS: &str = "address";
+
+/// How long an address of the storage is good: so long after a change somebody may still get what he was sent to before it.
+pub const REDIRECT_SECONDS: u64 = 60;
+
 /// Path where edges of the previous release hand in what Composer reported as installed (POST, [`InstallReport`] → 204).
 pub const INSTALLS_PATH: &str = "/edge/v1/installs";
 

@@ -56,6 +56,9 @@ pub struct Tenant {
     /// What becomes of his customers while an edge hears nothing.
     #[serde(default)]
     pub outage: Outage,
+    /// Whether his customers are sent to the storage itself for dists, once they may have them.
+    #[serde(default)]
+    pub dist_redirects: bool,
 }
 
 /// What an edge does for a tenant when its lease is over and cannot be renewed.

@@ -17,6 +17,7 @@ pub mod port;
 pub mod postgres;
 pub mod random;
 pub mod raw_http;
+pub mod s3;
 mod temporary;
 
 /// The seed of everything random in this run: `CARGOMAN_TEST_SEED`, else a fixed one. Prints it, so that a failure

@@ -267,6 +267,7 @@ mod tests {
             policy: Default::default(),
             messages: Default::default(),
             outage: Default::default(),
+            dist_redirects: false,
         }
     }
 

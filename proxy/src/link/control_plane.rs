@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cargoman_credential::Digest;
-use cargoman_edge_protocol::{DISTS_PATH, KnownKey, READ_PATH, ReadReply, ReadRequest, TenantId, USAGE_PATH};
+use cargoman_edge_protocol::{
+    DIST_ADDRESS, DISTS_PATH, KnownKey, READ_PATH, ReadReply, ReadRequest, TenantId, USAGE_PATH,
+};
 use futures::{FutureExt, Stream, TryStreamExt};
 use reqwest::{Client, RequestBuilder, Response};
 use rustls::ClientConfig;
@@ -114,6 +116,13 @@ impl ControlPlane {
         let path = format!("{DISTS_PATH}/{tenant}/{sha256}");
         let answer = traces::step("fetch archive", self.call(|client, base| client.get(at(base, &path)))).await?;
         Ok(answer.bytes_stream().map_err(CallError::Transport))
+    }
+
+    /// An address of the storage itself, at which the archive is to be had for a short while.
+    pub(crate) async fn dist_address(&self, tenant: TenantId, sha256: &Digest) -> Result<String, CallError> {
+        let path = format!("{DISTS_PATH}/{tenant}/{sha256}/{DIST_ADDRESS}");
+        let answer = traces::step("ask for an address", self.call(|client, base| client.get(at(base, &path)))).await?;
+        Ok(answer.text().await?)
     }
 
     /// Hands in what was used; done once it is counted there.

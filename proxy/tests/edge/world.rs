@@ -88,6 +88,7 @@ pub(crate) fn acme() -> Tenant {
         policy: Default::default(),
         messages: Default::default(),
         outage: Default::default(),
+        dist_redirects: false,
     }
 }
 

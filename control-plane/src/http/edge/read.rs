@@ -103,7 +103,11 @@ async fn answer_tenant(state: &State, tenant: TenantId, known: Option<Revision>)
     let address =
         |slug: &str, is_default: bool| state.config.server.canonical_url(&state.config.tenancy, slug, is_default);
     let fact = state.database.system().edge_tenant(tenant, known, address).await?;
-    Ok(of(fact, |tenant| Entry::Host(Host::Tenant(tenant))))
+    Ok(of(fact, |mut tenant| {
+        // The choice may be from a time when dists lay elsewhere.
+        tenant.dist_redirects &= state.storage.gives_addresses();
+        Entry::Host(Host::Tenant(tenant))
+    }))
 }
 
 #[cfg(test)]

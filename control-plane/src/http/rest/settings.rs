@@ -3,7 +3,7 @@
 use axum::extract::State as FromState;
 use axum::response::Response;
 use cargoman_edge_protocol::{Message, Template};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::domain::tenant::{Settings, lapsed, outage_mode, source, web_address};
 use crate::effect::{Concerned, Consent, Watch};
@@ -36,7 +36,7 @@ pub(crate) async fn patch(
     // Locks the tenant: of two changes at once neither undoes the other.
     tenants::touch(&mut transaction).await?;
     let before = tenants::settings(&mut transaction).await?;
-    let after = merge(fields, before.clone())?;
+    let after = merge(fields, before.clone(), state.storage.gives_addresses())?;
     let concerned = if after.policy() == before.policy() { Concerned::no_one() } else { Concerned::Policy };
     let watch = Watch::begin(&mut transaction, concerned, consent).await?;
     tenants::set_settings(&mut transaction, &before, &after).await?;
@@ -44,7 +44,8 @@ pub(crate) async fn patch(
     close(watch, transaction, data(after)).await
 }
 
-fn merge(mut fields: Fields, mut settings: Settings) -> Result<Settings, ApiError> {
+/// `redirects`: whether the storage could be redirected to.
+fn merge(mut fields: Fields, mut settings: Settings, redirects: bool) -> Result<Settings, ApiError> {
     put(&mut settings.source, fields.string("source", source));
     let stability = fields.string("minimum_stability", str::parse);
     settings.minimum_stability = stability.over(settings.minimum_stability);
@@ -77,6 +78,16 @@ fn merge(mut fields: Fields, mut settings: Settings) -> Result<Settings, ApiErro
             outage.grace_seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
         }
     })?;
+    match fields.any("dist_redirects") {
+        Patch::Absent => {}
+        Patch::Clear => settings.dist_redirects = false,
+        Patch::Set(Value::Bool(true)) if !redirects => fields.refuse(
+            "dist_redirects",
+            "cannot be true: dists lie in a folder, to which nobody can be redirected; it needs storage.kind = \"s3\"",
+        ),
+        Patch::Set(Value::Bool(given)) => settings.dist_redirects = given,
+        Patch::Set(_) => fields.refuse("dist_redirects", "must be true or false"),
+    }
     fields.finish()?;
     Ok(settings)
 }

@@ -21,6 +21,7 @@ use self::batch::Outcome;
 use self::children::One;
 use self::plan::Plan;
 use self::progress::Told;
+use crate::dists::{self, StoreDistError};
 use crate::domain::id::PackageId;
 use crate::domain::job::SyncResult;
 use crate::git::child::End;
@@ -28,7 +29,6 @@ use crate::git::protocol::{Event, Failed, FailureCode, ListedRef, Version};
 use crate::jobs::Stopped;
 use crate::jobs::repository_credential::CredentialError;
 use crate::state::State;
-use crate::storage::StorageError;
 use crate::store::jobs::Claimed;
 use crate::store::{Actor, StoreError, TenantTransaction, git_credentials, monorepos, packages};
 
@@ -56,7 +56,7 @@ enum SyncError {
     #[error("cannot prepare the folder {0}: {1}; look at free disk space and permissions of the data folder")]
     Folder(PathBuf, #[source] std::io::Error),
     #[error("cannot store a dist: {0}")]
-    Storage(#[from] StorageError),
+    Storage(#[from] StoreDistError),
     #[error("cannot write to the database: {0}")]
     Store(#[from] StoreError),
     #[error("the git worker gave a package that cannot be, {0}: {1}")]
@@ -261,7 +261,8 @@ impl Run<'_> {
     async fn store(&mut self, version: &Version) -> Result<(), SyncError> {
         let sha256: Digest = version.dist.sha256.parse()?;
         if !self.stored.contains(&sha256) {
-            self.state.storage.put(self.job.tenant, sha256, version.dist.size, &version.dist.path).await?;
+            let places = (&self.state.database, &self.state.storage);
+            dists::store(places, self.job.tenant, (sha256, version.dist.size), &version.dist.path).await?;
             self.stored.insert(sha256);
         }
         Ok(())

@@ -196,7 +196,11 @@ fn not_effective(whole: &Value) -> Option<String> {
     let pending: Vec<String> = pending
         .map(|pending| format!("{} until {}", text(pending, "edge"), text(pending, "may_serve_until")))
         .collect();
-    let who = if pending.is_empty() { "which edges is not known".to_owned() } else { pending.join(", ") };
+    let who = match about.get("presigned_until").and_then(Value::as_str) {
+        Some(until) if pending.is_empty() => format!("the storage, to whoever was sent there, until {until}"),
+        _ if pending.is_empty() => "which edges is not known".to_owned(),
+        _ => pending.join(", "),
+    };
     Some(format!("done, but not effective everywhere yet; still answering from before it may be: {who}"))
 }
 
@@ -255,6 +259,10 @@ mod tests {
                 Some("paris until 2026-01-01T00:00:00Z"),
             ),
             (serde_json::json!({"propagation": {"effective": false, "seq": null, "pending": []}}), Some("not known")),
+            (
+                serde_json::json!({"propagation": {"effective": false, "pending": [], "presigned_until": "2026-01-01T00:01:00Z"}}),
+                Some("the storage, to whoever was sent there, until 2026-01-01T00:01:00Z"),
+            ),
         ] {
             let warning = not_effective(&answer);
             assert_eq!(warning.is_some(), said.is_some(), "{answer}");

@@ -11,7 +11,7 @@ mod demo;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
-use cargoman_control_plane::config::{Config, LinkConfig};
+use cargoman_control_plane::config::{Config, LinkConfig, StorageKind};
 use cargoman_control_plane::server::Start;
 use cargoman_control_plane::state::Secrets;
 use cargoman_credential::Secret;
@@ -105,7 +105,9 @@ fn fill(config: &mut Config, arguments: &Arguments, data: &Path, layers: &Layers
     if let Some(url) = &arguments.public_url {
         config.server.public_url = Some(url.clone());
     }
-    config.storage.root.get_or_insert_with(|| data.join("storage"));
+    if config.storage.kind == StorageKind::Fs {
+        config.storage.root.get_or_insert_with(|| data.join("storage"));
+    }
     config.git.root.get_or_insert_with(|| data.join("git"));
     config.git.allow_local |= arguments.demo;
 }

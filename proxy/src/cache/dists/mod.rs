@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use ahash::RandomState;
 use cargoman_credential::Digest;
 use cargoman_edge_protocol::TenantId;
+use http::HeaderValue;
 use quick_cache::sync::Cache;
 use tokio::sync::watch;
 
@@ -127,6 +128,19 @@ impl Dists {
             (Ok(_), false) => Event::DistFetched,
         });
         archive
+    }
+
+    /// An address of the storage itself for an archive; none when the control plane gives none now: then the archive is given from here.
+    pub(crate) async fn address(&self, key: DistKey) -> Option<HeaderValue> {
+        let asked = self.shared.control_plane.dist_address(key.tenant, &key.sha256).await;
+        let address = asked
+            .map_err(|error| error.to_string())
+            .and_then(|address| HeaderValue::try_from(address).map_err(|error| error.to_string()));
+        address
+            .inspect_err(|error| {
+                tracing::warn!(target: "cargoman::edge", %error, "no address of the storage; the archive is given from here");
+            })
+            .ok()
     }
 
     /// Bytes of disk that are taken.

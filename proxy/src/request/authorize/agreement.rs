@@ -39,6 +39,7 @@ fn tenant() -> Tenant {
         policy: Default::default(),
         messages: Default::default(),
         outage: Default::default(),
+        dist_redirects: false,
     }
 }
 

@@ -3,6 +3,7 @@
 //! The bytes come from disk by digest, and were checked against it; a byte that does not match is never sent. An answer that holds
 //! the last one is a download, and counts as one.
 
+use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::range::{Range, range};
@@ -40,14 +41,24 @@ pub(crate) async fn answer(
         return Err(Refusal::Range { size: dist.size });
     }
     let key = DistKey { tenant: tenant.id, sha256: dist.sha256 };
-    let whole = Wanted { key, size: dist.size, all: part == Range::Whole, now: bearer.now.timestamp() };
-    let archive = dists.open(whole).await.map_err(|_| Refusal::Unavailable)?;
     let download = |bytes| {
         // The path may name it by its digest.
         let version = package.versions.iter().find(|version| is_named(version, wanted.0));
         let version = version.map_or(wanted.0, |version| version.version.normalized());
         Some(Box::new(meter.download(bearer, (&package.name, version, wanted.1), bytes)))
     };
+    if tenant.dist_redirects
+        && part == Range::Whole
+        && let Some(address) = dists.address(key).await
+    {
+        // Whether he goes there is not seen: being sent is what counts.
+        if let Some(due) = download(dist.size) {
+            due.count().await;
+        }
+        return Ok(redirect(address));
+    }
+    let whole = Wanted { key, size: dist.size, all: part == Range::Whole, now: bearer.now.timestamp() };
+    let archive = dists.open(whole).await.map_err(|_| Refusal::Unavailable)?;
     Ok(match part {
         Range::Part { first, last } => {
             let length = last - first + 1;
@@ -63,6 +74,15 @@ pub(crate) async fn answer(
             with_type(Reply::new(StatusCode::OK, Body::File { archive, first: 0, length, due }), tag)
         }
     })
+}
+
+/// Sends him to the storage itself. Whoever has the address has the archive, for as long as it is good: nobody may keep it.
+fn redirect(address: HeaderValue) -> Reply {
+    let mut reply = Reply::new(StatusCode::FOUND, Body::Bytes(Bytes::new()));
+    reply.set(header::LOCATION, address);
+    reply.set(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    reply.set(header::VARY, HeaderValue::from_static("Authorization"));
+    reply
 }
 
 fn with_type(mut reply: Reply, tag: HeaderValue) -> Reply {

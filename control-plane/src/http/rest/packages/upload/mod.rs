@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use super::changed;
 use super::versions::find;
 use crate::clock::now;
+use crate::dists as stored;
 use crate::error::ApiError;
 use crate::http::envelope::data_with;
 use crate::http::operator::Operator;
@@ -62,7 +63,8 @@ pub(crate) async fn put(
     let found = found(&manifest, &name, &version, &normalized, &received);
     drop(transaction);
     // Bytes before rows; without a transaction, for it may take long.
-    let stored = state.storage.put(operator.tenant, received.sha256, received.size, received.file.path()).await;
+    let (places, dist) = ((&state.database, &state.storage), (received.sha256, received.size));
+    let stored = stored::store(places, operator.tenant, dist, received.file.path()).await;
     stored.map_err(|error| {
         tracing::error!(%error, "an upload cannot be stored");
         ApiError::Unavailable("the storage cannot be written")

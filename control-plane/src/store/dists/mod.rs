@@ -1,8 +1,15 @@
-//! Which dists are stored. Rows come after the bytes.
+//! Which dists are stored. Rows come after the bytes, and go before them.
+
+mod collect;
+mod reread;
+mod scrub;
 
 use cargoman_credential::Digest;
 use cargoman_edge_protocol::TenantId;
 
+pub use self::collect::{Unlisted, Unneeded};
+pub use self::reread::reread;
+pub use self::scrub::{DistRow, User};
 use crate::store::{StoreError, System, TenantTransaction};
 
 /// Notes a stored dist.
@@ -29,6 +36,23 @@ pub async fn insert(
 }
 
 impl System {
+    /// Says that a dist is about to be stored. Bytes that are there already stay for the next 24 hours, whatever is known of them;
+    /// whoever takes them away at this moment is waited for.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn announce_dist(&self, tenant: TenantId, sha256: Digest) -> Result<(), StoreError> {
+        sqlx::query!(
+            "insert into dist_coming (tenant_id, sha256) select $1, $2 from lock_dist($1, $2)
+             on conflict (tenant_id, sha256) do update set announced_at = now()",
+            tenant.0,
+            sha256.to_hex()
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     /// Size in bytes of a tenant's dist; none when it has no such dist.
     ///
     /// # Errors
