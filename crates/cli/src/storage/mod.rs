@@ -53,7 +53,7 @@ pub(crate) struct Collect {
 pub(crate) struct Migrate {
     #[command(flatten)]
     place: Place,
-    /// A file whose section [storage] says where to; the environment is not asked, so a secret stands in a file that it names.
+    /// A file whose section `[storage]` says where to; the environment is not asked, so a secret stands in a file that it names.
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
 }
