@@ -90,23 +90,6 @@ fn requests() -> Vec<(&'static [&'static str], &'static str, Value)> {
             json!({"updates_until": "2027-01-31T00:00:00Z"}),
         ),
         (
-            &[
-                "package",
-                "add",
-                "/a.git",
-                "--name",
-                "a/b",
-                "--monorepo",
-                "packages/*",
-                "--monorepo",
-                "!packages/x",
-                "--tag-pattern",
-                "{package}/v{version}",
-            ],
-            "post packages",
-            json!({"repository_url": "/a.git", "name": "a/b", "tag_pattern": "{package}/v{version}", "monorepo": ["packages/*", "!packages/x"]}),
-        ),
-        (
             &["hook", "create", "gitlab", "--signed", "--name", "ours"],
             "post hooks",
             json!({"provider": "gitlab", "name": "ours", "signed": true}),
@@ -284,6 +267,33 @@ async fn commands_become_requests() {
     }
 }
 
+/// A package that is added is synced at once.
+#[tokio::test]
+async fn a_monorepo_is_added_with_its_patterns() {
+    let words = ["package", "add", "/a.git", "--name", "a/b", "--monorepo", "packages/*", "--monorepo", "!packages/x"];
+    let words = [&words[..], &["--tag-pattern", "{package}/v{version}"]].concat();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let command = parsed(&listener, &words);
+    let server = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let added = read(&mut stream).await;
+        respond(&mut stream, 201, &json!({"data": {"name": "a/b"}})).await;
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let synced = read(&mut stream).await;
+        respond(&mut stream, 403, &json!({"title": "Forbidden"})).await;
+        (added, synced)
+    };
+    let ((added, synced), answer) = tokio::join!(server, answer(command));
+    assert!(answer.is_err());
+    assert_eq!(added.line, "post packages");
+    // On a terminal it watches, elsewhere it waits.
+    assert!(synced.line.starts_with("post packages/a/b/sync"), "{}", synced.line);
+    assert_eq!(
+        serde_json::from_slice::<Value>(&added.body).unwrap(),
+        json!({"repository_url": "/a.git", "name": "a/b", "tag_pattern": "{package}/v{version}", "monorepo": ["packages/*", "!packages/x"]})
+    );
+}
+
 #[test]
 fn wrong_words_are_refused_before_anything_is_asked() {
     for words in [
@@ -404,7 +414,8 @@ async fn refusals_name_the_remedy_in_words_of_the_command_line() {
 
 /// An answer that the command can believe.
 fn data(words: &[&str]) -> Value {
-    json!({"data": {"dry_run": words.contains(&"--dry-run")}})
+    let name = words.iter().position(|word| *word == "--name").and_then(|at| words.get(at + 1));
+    json!({"data": {"dry_run": words.contains(&"--dry-run"), "name": name}})
 }
 
 /// What people read.
