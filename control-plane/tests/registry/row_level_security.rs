@@ -10,7 +10,7 @@ use crate::routes;
 use crate::zip::Zip;
 
 /// What belongs to no tenant, for SQL.
-const GLOBAL: &str = "('_sqlx_migrations', 'link_state', 'edge', 'edge_join_token', 'edge_member')";
+const GLOBAL: &str = "('_sqlx_migrations', 'link_state', 'edge', 'edge_join_token', 'edge_member', 'dist_collection')";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_table_of_a_tenant_has_both_policies() {
@@ -48,6 +48,7 @@ async fn no_tenant_sees_what_belongs_to_none() {
         "select * from edge",
         "select * from edge_join_token",
         "select * from edge_member",
+        "select * from dist_collection",
         "update link_state set epoch = 9",
         "insert into edge (id, name) values (gen_random_uuid(), 'x')",
         "select number_outbox()",
