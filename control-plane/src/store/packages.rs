@@ -238,6 +238,8 @@ pub async fn update(
     sqlx::query!(
         "update package set refs_digest = case
                   when repository_url is distinct from $4 or monorepo is distinct from $10 or tag_pattern is distinct from $11 then null else refs_digest end
+              , rereads = case
+                  when repository_url is distinct from $4 or monorepo is distinct from $10 or tag_pattern is distinct from $11 then coalesce(rereads, 0) + 1 else rereads end
               , remote_id = case when repository_url is distinct from $4 then null else remote_id end
               , frozen_reason = case when repository_url is distinct from $4 then null else frozen_reason end
               , repository_key = $9, monorepo = $10, tag_pattern = $11, git_credential_id = $12, branches = $13, deleted_tags = $14
@@ -291,6 +293,8 @@ pub struct SyncState {
     pub default_branch: Option<String>,
     /// Digest of the ref listing at the last whole sync.
     pub refs_digest: Option<String>,
+    /// How often that was to be forgotten.
+    pub rereads: i64,
     /// Whether a whole sync has ever ended: then what is new is dated now.
     pub synced_before: bool,
     /// Why it must not be read.
@@ -312,7 +316,7 @@ pub struct SyncState {
 pub async fn sync_state(transaction: &mut TenantTransaction, id: PackageId) -> Result<Option<SyncState>, StoreError> {
     let tenant = transaction.tenant().0;
     let row = sqlx::query!(
-        "select name, repository_url, default_branch, refs_digest, first_synced_at, frozen_reason, monorepo, tag_pattern, branches, deleted_tags from package where tenant_id = $1 and id = $2",
+        "select name, repository_url, default_branch, refs_digest, rereads, first_synced_at, frozen_reason, monorepo, tag_pattern, branches, deleted_tags from package where tenant_id = $1 and id = $2",
         tenant,
         id.0
     )
@@ -324,6 +328,7 @@ pub async fn sync_state(transaction: &mut TenantTransaction, id: PackageId) -> R
         repository_url: row.repository_url,
         default_branch: row.default_branch,
         refs_digest: row.refs_digest,
+        rereads: row.rereads.unwrap_or(0),
         synced_before: row.first_synced_at.is_some(),
         frozen_reason: row.frozen_reason,
         monorepo: row.monorepo,
@@ -333,7 +338,8 @@ pub async fn sync_state(transaction: &mut TenantTransaction, id: PackageId) -> R
     }))
 }
 
-/// Notes that a whole sync ended.
+/// Notes that a whole sync ended. The digest of the refs it read is kept unless somebody asked meanwhile, that is since there were
+/// `rereads`, for them to be read as if never seen.
 ///
 /// # Errors
 /// When the database refuses.
@@ -341,19 +347,21 @@ pub async fn synced(
     transaction: &mut TenantTransaction,
     id: PackageId,
     default_branch: Option<&str>,
-    refs_digest: Option<&str>,
+    refs_digest: Option<(&str, i64)>,
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let tenant = transaction.tenant().0;
     sqlx::query!(
-        "update package set default_branch = coalesce($3, default_branch), refs_digest = coalesce($4, refs_digest)
+        "update package set default_branch = coalesce($3, default_branch)
+              , refs_digest = case when coalesce(rereads, 0) = $6 then coalesce($4, refs_digest) else refs_digest end
               , first_synced_at = coalesce(first_synced_at, $5), synced_at = $5, sync_error = null
          where tenant_id = $1 and id = $2",
         tenant,
         id.0,
         default_branch,
-        refs_digest,
-        at
+        refs_digest.map(|(digest, _)| digest),
+        at,
+        refs_digest.map(|(_, rereads)| rereads)
     )
     .execute(transaction.connection())
     .await?;

@@ -3,8 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use cargoman_control_plane::dists::{self, collect};
+use cargoman_control_plane::domain::id::PackageId;
 use cargoman_control_plane::storage::Condition;
-use cargoman_control_plane::store::{Actor, TenantTransaction, dists as rows};
+use cargoman_control_plane::store::{Actor, TenantTransaction, dists as rows, packages};
 use cargoman_credential::Digest;
 
 use crate::fixture::Registry;
@@ -70,4 +71,39 @@ async fn a_row_that_is_needed_again_is_not_taken_away() {
     assert_eq!(once().await.unwrap().unneeded.dists, 1);
     assert_eq!(registry.sql("select count(*) from dist"), "0");
     assert!(state.storage.read(tenant, digest).await.unwrap().is_none());
+}
+
+/// A sync that was under way when a dist was to be made anew has read the repository before that: the next one must not find it unchanged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dist_wanted_anew_outlives_the_sync_under_way() {
+    let registry = Registry::new().await;
+    registry.package("acme/pay").await;
+    registry.publish("acme/pay", "1.0.0").await;
+    // As if it came from the repository: an upload nothing gives again.
+    registry.sql("update version set kind = 'tag'");
+    let dist = registry.sql("select sha256 from dist").parse().unwrap();
+    let id = PackageId(registry.sql("select id from package").parse().unwrap());
+    let digest = || registry.sql("select coalesce(refs_digest, '') from package");
+    let begin = || TenantTransaction::begin(&registry.state.database, registry.tenant, Actor::Root);
+    let ends = async |rereads: i64| {
+        let mut transaction = begin().await.unwrap();
+        packages::synced(&mut transaction, id, None, Some(("all refs", rereads)), chrono::Utc::now()).await.unwrap();
+        transaction.commit().await.unwrap();
+    };
+    let starts = async || {
+        let mut transaction = begin().await.unwrap();
+        packages::sync_state(&mut transaction, id).await.unwrap().unwrap().rereads
+    };
+    let before = starts().await;
+    ends(before).await;
+    assert_eq!(digest(), "all refs");
+    let under_way = starts().await;
+    let mut transaction = begin().await.unwrap();
+    assert_eq!(rows::reread(&mut transaction, dist).await.unwrap(), ["acme/pay"]);
+    transaction.commit().await.unwrap();
+    assert_eq!(digest(), "");
+    ends(under_way).await;
+    assert_eq!(digest(), "", "the refs were read before they were to be read anew");
+    ends(starts().await).await;
+    assert_eq!(digest(), "all refs");
 }

@@ -205,7 +205,8 @@ impl Batch {
         }
         let keep: Vec<String> = listed.iter().map(|name| (*name).to_owned()).chain(self.seen.keys().cloned()).collect();
         publish::forget_other_refs(transaction, id, &keep).await?;
-        packages::synced(transaction, id, self.default_branch.as_deref(), Some(digest), now()).await?;
+        packages::synced(transaction, id, self.default_branch.as_deref(), Some((digest, plan.package.rereads)), now())
+            .await?;
         notify(transaction, plan).await?;
         self.result.skipped = plan::skipped(&publish::settled_refs(transaction, id).await?);
         // A package that never had a version and gets none now is of no use to anyone: say so loudly.

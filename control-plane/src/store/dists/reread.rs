@@ -22,7 +22,7 @@ pub async fn reread(transaction: &mut TenantTransaction, sha256: Digest) -> Resu
          ), forgotten as (
              delete from git_ref g using shown s where g.tenant_id = $1 and g.package_id = s.package_id and g.normalized = s.normalized
          )
-         update package p set refs_digest = null
+         update package p set refs_digest = null, rereads = coalesce(rereads, 0) + 1
          where p.tenant_id = $1 and p.repository_url is not null
            and p.id in (select coalesce(c.parent_id, c.id) from package c join shown s on s.package_id = c.id where c.tenant_id = $1)
          returning p.id, p.name",

@@ -1,0 +1,1 @@
+alter table package drop column rereads;
