@@ -88,6 +88,8 @@ pub struct GitConfig {
     pub allowed_hosts: Vec<String>,
     /// Ports that may be reached.
     pub allowed_ports: Vec<u16>,
+    /// File of host keys in OpenSSH's form; hosts that are not in it are believed the first time.
+    pub known_hosts: Option<PathBuf>,
     /// Folder of the mirrors; without it `git` in the data folder.
     pub root: Option<PathBuf>,
     /// Wall-clock seconds after which a sync is killed.
@@ -102,6 +104,7 @@ impl Default for GitConfig {
             allow_local: false,
             allowed_hosts: Vec::new(),
             allowed_ports: vec![443, 22],
+            known_hosts: None,
             root: None,
             timeout_seconds: 900,
             poll_minutes: 15,
@@ -266,6 +269,9 @@ impl Config {
         }
         if !(1..=24 * 3600).contains(&self.git.timeout_seconds) {
             problems.push("git.timeout_seconds: must be 1 to 86400".to_owned());
+        }
+        if self.git.known_hosts.as_ref().is_some_and(|file| !file.is_absolute()) {
+            problems.push("git.known_hosts: must be an absolute path".to_owned());
         }
         if self.git.poll_minutes > 7 * 24 * 60 {
             problems.push("git.poll_minutes: must be 0 (never) to 10080 (a week)".to_owned());

@@ -96,6 +96,9 @@ pub enum StartError {
     /// The edge API's certificate.
     #[error("server.edge_tls_certificate: {0}")]
     Tls(#[from] TlsError),
+    /// The file of host keys.
+    #[error("git.known_hosts: {0} cannot be read: {1}; correct the path or its permissions")]
+    KnownHosts(String, #[source] std::io::Error),
     /// A folder is missing in the configuration.
     #[error("storage.root and git.root must be set: name a folder with --data")]
     Folders,
@@ -128,6 +131,9 @@ impl Server {
         let storage = &start.config.storage;
         if start.config.git.root.is_none() || (storage.kind == StorageKind::Fs && storage.root.is_none()) {
             return Err(StartError::Folders);
+        }
+        if let Some(file) = &start.config.git.known_hosts {
+            std::fs::File::open(file).map_err(|error| StartError::KnownHosts(file.display().to_string(), error))?;
         }
         let server = &start.config.server;
         let tls = match (&server.edge_tls_certificate, &server.edge_tls_key) {

@@ -33,6 +33,9 @@ pub struct Request {
     /// Shown to exactly the scheme, host and port of `repository_url`.
     #[serde(default)]
     pub credential: Option<Credential>,
+    /// A file of host keys in OpenSSH's form, absolute; beside it those count that were seen first.
+    #[serde(default)]
+    pub known_hosts: Option<PathBuf>,
     /// Further root certificates as PEM text, for hosts with a private authority.
     #[serde(default)]
     pub root_certificates: Option<String>,
@@ -445,6 +448,8 @@ pub enum FailureCode {
     Redirect,
     /// The remote asks for another credential.
     Authentication,
+    /// The host shows another key than the one that is known.
+    HostKey,
     /// There is no such repository.
     NotFound,
     /// The answer is not git's protocol.

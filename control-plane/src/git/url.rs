@@ -20,8 +20,23 @@ pub enum RepositoryUrl {
     Http(Url),
     /// A repository in this machine's file system.
     Local(PathBuf),
-    /// An ssh address of good form; syncing from it is not supported yet.
-    Ssh(String),
+    /// `ssh://user@host[:port]/path` or `user@host:path`.
+    Ssh(SshAddress),
+}
+
+/// An ssh address of good form: no part of it begins with `-`, and whom to log in as is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshAddress {
+    /// As it was given.
+    pub text: String,
+    /// Whom to log in as.
+    pub user: String,
+    /// A name or an address, in lower case.
+    pub host: String,
+    /// 22 where none is said.
+    pub port: u16,
+    /// As the server's shell gets it, not quoted.
+    pub path: String,
 }
 
 /// What addresses the operator of the registry allows.
@@ -88,7 +103,7 @@ impl RepositoryUrl {
                 _ => refuse(format!("the scheme `{scheme}` is not supported"), USE_HTTPS),
             },
             Some((_, rest)) if rest.starts_with(':') => refuse("is a git transport helper", USE_HTTPS),
-            Some((host, path)) => ssh_short(text, host, path),
+            Some((host, path)) => ssh_short(text, host, path, policy),
             None => refuse("is neither an address nor an absolute path", USE_HTTPS),
         }
     }
@@ -99,7 +114,7 @@ impl RepositoryUrl {
         match self {
             Self::Http(url) => url.as_str().to_owned(),
             Self::Local(path) => path.display().to_string(),
-            Self::Ssh(text) => text.clone(),
+            Self::Ssh(address) => address.text.clone(),
         }
     }
 }
@@ -242,33 +257,41 @@ fn check_port(url: &Url, policy: &UrlPolicy, loopback: bool) -> Result<(), UrlEr
     Ok(())
 }
 
+const SSH_PORT: u16 = 22;
+
 fn ssh_url(text: &str, policy: &UrlPolicy) -> Result<RepositoryUrl, UrlError> {
     const REMEDY: &str = "give an address such as ssh://git@git.example.com/vendor/package.git";
     let url = Url::parse(text).map_err(|error| UrlError { problem: error.to_string(), remedy: REMEDY })?;
     if url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
         return refuse("holds a password, `?` or `#`", REMEDY);
     }
-    let port = url.port().unwrap_or(22);
+    let port = url.port().unwrap_or(SSH_PORT);
     if port == 0 || !policy.allowed_ports.contains(&port) {
         return refuse(
             format!("port {port} is not allowed"),
             "use port 22, or ask the operator of this registry to allow the port",
         );
     }
-    ssh_parts(url.username(), url.host_str().unwrap_or(""), url.path())?;
-    Ok(RepositoryUrl::Ssh(url.into()))
+    let host = url.host_str().unwrap_or("").to_ascii_lowercase();
+    ssh_parts(url.username(), &host, url.path())?;
+    let (user, path) = (url.username().to_owned(), url.path().to_owned());
+    Ok(RepositoryUrl::Ssh(SshAddress { user, host, port, path, text: url.into() }))
 }
 
 /// `git@host:path`.
-fn ssh_short(text: &str, host: &str, path: &str) -> Result<RepositoryUrl, UrlError> {
+fn ssh_short(text: &str, host: &str, path: &str, policy: &UrlPolicy) -> Result<RepositoryUrl, UrlError> {
     let Some((user, host)) = host.split_once('@') else {
         return refuse("is neither an address nor an absolute path", USE_HTTPS);
     };
     if user.is_empty() || host.contains(['/', '@', '[']) {
         return refuse("is neither an address nor an absolute path", USE_HTTPS);
     }
+    if !policy.allowed_ports.contains(&SSH_PORT) {
+        return refuse("port 22 is not allowed", "ask the operator of this registry to allow the port");
+    }
     ssh_parts(user, host, path)?;
-    Ok(RepositoryUrl::Ssh(text.to_owned()))
+    let (user, host) = (user.to_owned(), host.to_ascii_lowercase());
+    Ok(RepositoryUrl::Ssh(SshAddress { user, host, port: SSH_PORT, path: path.to_owned(), text: text.to_owned() }))
 }
 
 /// What begins with `-` would be read as an option by an ssh program.
@@ -277,6 +300,9 @@ fn ssh_parts(user: &str, host: &str, path: &str) -> Result<(), UrlError> {
     let path = path.trim_start_matches('/');
     if host.is_empty() || path.is_empty() {
         return refuse("has no host or no path", REMEDY);
+    }
+    if user.is_empty() {
+        return refuse("does not say whom to log in as", REMEDY);
     }
     if [user, host, path].iter().any(|part| part.starts_with('-')) {
         return refuse("its user, host or path begins with `-`", REMEDY);

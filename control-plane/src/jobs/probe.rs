@@ -33,6 +33,7 @@ pub async fn package_name(
         allowed_hosts: state.config.git.allowed_hosts.clone(),
         allowed_ports: state.config.git.allowed_ports.clone(),
         credential,
+        known_hosts: state.config.git.known_hosts.clone(),
         root_certificates: None,
         bound_name: None,
         previous: None,

@@ -12,5 +12,6 @@ mod repository;
 mod run;
 mod server;
 mod speed;
+mod ssh;
 mod trees;
 mod versions;

@@ -27,6 +27,7 @@ impl Place {
             allowed_hosts: Vec::new(),
             allowed_ports: vec![443, 22],
             credential: None,
+            known_hosts: None,
             root_certificates: None,
             bound_name: None,
             previous: None,

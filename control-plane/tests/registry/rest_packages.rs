@@ -60,12 +60,16 @@ async fn everything_wrong_is_said_at_once() {
         "ext::sh -c x",
         "https://git.example.com:9/a.git",
         "/a/../b",
-        "ssh://git@git.example.com/a.git",
+        "ssh://git.example.com/a.git",
+        "ssh://git:secret@git.example.com/a.git",
         "",
     ] {
         let refused = registry.post("/packages", json!({"repository_url": address, "name": "a/b"})).await;
         refused.error(422, "VALIDATION_ERROR", &["repository_url"]);
     }
+    // Over ssh a key is needed, and a token is none.
+    let over_ssh = |credential: Value| json!({"repository_url": "ssh://git@git.example.com/a.git", "name": "a/b", "credential": credential});
+    registry.post("/packages", over_ssh(Value::Null)).await.error(422, "VALIDATION_ERROR", &["credential"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

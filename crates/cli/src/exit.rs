@@ -44,7 +44,7 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match &error {
             StartError::Migrate(_) | StartError::Store(_) => Self::database(error),
-            StartError::Folders | StartError::Tls(_) => Self::usage(error),
+            StartError::Folders | StartError::Tls(_) | StartError::KnownHosts(..) => Self::usage(error),
             _ => Self::failed(error),
         }
     }

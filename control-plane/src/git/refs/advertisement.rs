@@ -12,6 +12,9 @@ use super::{Head, Listing, RemoteRef, parse_oid, sha256_repository, shallow_repo
 pub(super) const CAPABILITIES: &[&str] =
     &["multi_ack_detailed", "multi_ack", "side-band-64k", "ofs-delta", "thin-pack"];
 
+/// What stands in front of an advertisement over HTTP, and only there.
+pub(in crate::git) const SERVICE: &[u8] = b"001e# service=git-upload-pack\n0000";
+
 /// A parsed advertisement.
 #[derive(Debug)]
 pub(in crate::git) struct Advertisement {
@@ -46,9 +49,7 @@ impl Advertisement {
 
     /// The advertisement that libgit2 reads instead: `wanted` only. Names were checked before, so they need no more care.
     pub(in crate::git) fn narrowed<'a>(&self, wanted: impl Iterator<Item = &'a RemoteRef>) -> Vec<u8> {
-        let mut out = Vec::new();
-        packet(&mut out, b"# service=git-upload-pack\n");
-        out.extend_from_slice(b"0000");
+        let mut out = SERVICE.to_vec();
         let mut capabilities = Some(self.capabilities.join(" "));
         for entry in wanted {
             let mut line = format!("{} ", entry.oid).into_bytes();

@@ -300,8 +300,7 @@ struct Metered {
 
 impl Metered {
     fn new(body: Response, remote: &HttpRemote, bound: Option<(Arc<AtomicU64>, u64)>) -> Self {
-        let meter =
-            Meter { limits: remote.limits.clone(), deadline: remote.deadline, since: Instant::now(), bytes: 0, bound };
+        let meter = Meter { bound, ..Meter::new(remote.limits.clone(), remote.deadline) };
         Self { body, meter }
     }
 }
@@ -321,18 +320,22 @@ impl Read for Metered {
 }
 
 /// Keeps the deadline, the rate and the bound on size.
-struct Meter {
-    limits: Limits,
+pub(super) struct Meter {
+    pub(super) limits: Limits,
     deadline: Instant,
     /// Start of the current stretch over which the rate is measured, and what came in it.
     since: Instant,
     bytes: u64,
     /// Bytes received so far by all bodies together, and how many there may be.
-    bound: Option<(Arc<AtomicU64>, u64)>,
+    pub(super) bound: Option<(Arc<AtomicU64>, u64)>,
 }
 
 impl Meter {
-    fn count(&mut self, now: Instant, length: u64) -> Result<()> {
+    pub(super) fn new(limits: Limits, deadline: Instant) -> Self {
+        Self { limits, deadline, since: Instant::now(), bytes: 0, bound: None }
+    }
+
+    pub(super) fn count(&mut self, now: Instant, length: u64) -> Result<()> {
         if now >= self.deadline {
             return Err(too_slow(&self.limits));
         }

@@ -12,10 +12,21 @@ use super::super::failure::Result;
 use super::super::protocol::{Failed, Limits};
 use super::super::text::printable;
 use super::client::HttpRemote;
+use super::ssh::{self, SshRemote};
+use crate::git::refs::advertisement::SERVICE;
+
+/// A git server.
+#[derive(Clone)]
+pub(in crate::git) enum Remote {
+    /// Asked over HTTP: each round is a request.
+    Http(Arc<HttpRemote>),
+    /// Asked over ssh: all rounds are one connection.
+    Ssh(Arc<SshRemote>),
+}
 
 /// One download: what libgit2 may see, and what went wrong on our side of the border to C.
 struct Session {
-    remote: Arc<HttpRemote>,
+    remote: Remote,
     advertisement: Vec<u8>,
     failure: Mutex<Option<Failed>>,
 }
@@ -36,14 +47,18 @@ thread_local! {
 /// Downloads what the refs of `advertisement` need and the mirror lacks. Refs of the mirror are not touched.
 pub(in crate::git) fn download(
     mirror: &Repository,
-    remote: &Arc<HttpRemote>,
+    remote: &Remote,
     advertisement: Vec<u8>,
     limits: &Limits,
     progress: &mut dyn FnMut(u64, u64) -> Result<()>,
 ) -> Result<()> {
     register()?;
-    let url = remote.base().as_str().to_owned();
-    let session = Arc::new(Session { remote: Arc::clone(remote), advertisement, failure: Mutex::new(None) });
+    // libgit2 looks at the scheme and at nothing else of it.
+    let url = match remote {
+        Remote::Http(remote) => remote.base().as_str().to_owned(),
+        Remote::Ssh(_) => "ssh://git@host/path".to_owned(),
+    };
+    let session = Arc::new(Session { remote: remote.clone(), advertisement, failure: Mutex::new(None) });
     CURRENT.set(Some(Arc::clone(&session)));
     let outcome = run(mirror, &url, &session, limits, progress);
     CURRENT.set(None);
@@ -89,9 +104,12 @@ fn register() -> Result<()> {
     static ONCE: Once = Once::new();
     let mut outcome = Ok(());
     ONCE.call_once(|| {
-        for scheme in ["https", "http"] {
+        for scheme in ["https", "http", "ssh"] {
             let factory = |remote: &git2::Remote<'_>| match CURRENT.with_borrow(Clone::clone) {
-                Some(session) => Transport::smart(remote, true, Subtransport(session)),
+                Some(session) => {
+                    let by_requests = matches!(session.remote, Remote::Http(_));
+                    Transport::smart(remote, by_requests, Subtransport(session))
+                }
                 None => Err(git2::Error::from_str("no download is running on this thread")),
             };
             // SAFETY: `Once` runs this alone, and all downloads of this process come through here first.
@@ -110,12 +128,22 @@ impl SmartSubtransport for Subtransport {
         _url: &str,
         action: Service,
     ) -> std::result::Result<Box<dyn SmartSubtransportStream>, git2::Error> {
-        match action {
-            Service::UploadPackLs => Ok(Box::new(Advertised(Cursor::new(self.0.advertisement.clone())))),
-            Service::UploadPack => {
-                Ok(Box::new(Exchange { session: Arc::clone(&self.0), request: Vec::new(), answer: None }))
+        match (action, &self.0.remote) {
+            (Service::UploadPackLs, Remote::Http(_)) => {
+                Ok(Box::new(Advertised(Cursor::new(self.0.advertisement.clone()))))
             }
-            Service::ReceivePackLs | Service::ReceivePack => Err(git2::Error::from_str("nothing is ever pushed")),
+            (Service::UploadPack, Remote::Http(remote)) => {
+                let (session, remote) = (Arc::clone(&self.0), Arc::clone(remote));
+                Ok(Box::new(Exchange { session, remote, request: Vec::new(), answer: None }))
+            }
+            // libgit2 goes on with the stream of the listing.
+            (Service::UploadPackLs | Service::UploadPack, Remote::Ssh(remote)) => {
+                let connection = remote.session().map_err(|failure| self.0.fail(failure))?;
+                // Without the line that only HTTP has in front.
+                let listing = self.0.advertisement.strip_prefix(SERVICE).unwrap_or(&self.0.advertisement).to_vec();
+                Ok(Box::new(Connection { session: Arc::clone(&self.0), listing: Cursor::new(listing), connection }))
+            }
+            (Service::ReceivePackLs | Service::ReceivePack, _) => Err(git2::Error::from_str("nothing is ever pushed")),
         }
     }
 
@@ -146,6 +174,7 @@ impl Write for Advertised {
 /// One request and its answer: what is written before the first read is the request's body.
 struct Exchange {
     session: Arc<Session>,
+    remote: Arc<HttpRemote>,
     request: Vec<u8>,
     answer: Option<Box<dyn Read + Send>>,
 }
@@ -159,15 +188,12 @@ impl Exchange {
 impl Read for Exchange {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.answer.is_none() {
-            let answer = self
-                .session
-                .remote
-                .upload_pack(std::mem::take(&mut self.request))
-                .map_err(|failure| self.failed(failure))?;
+            let answer =
+                self.remote.upload_pack(std::mem::take(&mut self.request)).map_err(|failure| self.failed(failure))?;
             self.answer = Some(Box::new(answer));
         }
         let Some(answer) = &mut self.answer else { return Ok(0) };
-        answer.read(buffer).map_err(|error| self.failed(self.session.remote.read_failure(&error)))
+        answer.read(buffer).map_err(|error| self.failed(self.remote.read_failure(&error)))
     }
 }
 
@@ -179,5 +205,44 @@ impl Write for Exchange {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A connection over ssh: the narrowed advertisement first, then what the server says.
+struct Connection {
+    session: Arc<Session>,
+    listing: Cursor<Vec<u8>>,
+    connection: ssh::Session,
+}
+
+impl Connection {
+    fn failed(&mut self, error: &io::Error) -> io::Error {
+        let failure = self.connection.failure(error);
+        io::Error::other(self.session.fail(failure).message().to_owned())
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.listing.read(buffer)?;
+        if length > 0 {
+            return Ok(length);
+        }
+        match self.connection.read(buffer) {
+            // libgit2 asks no further once it has everything.
+            Ok(0) => Err(self.failed(&io::ErrorKind::UnexpectedEof.into())),
+            Ok(length) => Ok(length),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.connection.write(bytes).map_err(|error| self.failed(&error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.connection.flush().map_err(|error| self.failed(&error))
     }
 }

@@ -1,4 +1,4 @@
-//! Decides where refs and objects come from: a git server over HTTP, or a repository in this machine's file system.
+//! Decides where refs and objects come from: a git server over HTTP or ssh, or a repository in this machine's file system.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use super::super::protocol::{Failed, FailureCode, Request};
 use super::super::refs::advertisement::Advertisement;
 use super::super::refs::{Listing, RemoteRef, local};
 use super::super::transport::client::HttpRemote;
-use super::super::transport::smart;
+use super::super::transport::smart::{self, Remote};
+use super::super::transport::ssh::SshRemote;
 use super::super::url::{RepositoryUrl, UrlPolicy};
 
 /// Enough to find three lost objects among thousands of refs, few enough not to trouble a server that is down.
@@ -22,7 +23,7 @@ const MOST_IN_VAIN: usize = 16;
 pub(super) type Progress<'a> = &'a mut dyn FnMut(u64, u64) -> Result<()>;
 
 pub(super) enum Source {
-    Http(Arc<HttpRemote>, Advertised),
+    Remote(Remote, Advertised),
     Local(PathBuf),
 }
 
@@ -40,19 +41,21 @@ impl Source {
             }
             (RepositoryUrl::Http(url), allowed) => {
                 let mut remote = HttpRemote::new(url, request, allowed)?;
-                let mut advertisement = remote.list()?;
-                let listing = std::mem::replace(
-                    &mut advertisement.listing,
-                    Listing::new(super::super::refs::Head::Absent, Vec::new()),
-                );
-                Ok((Self::Http(Arc::new(remote), Advertised(advertisement)), listing))
+                let advertisement = remote.list()?;
+                Ok(Self::remote(Remote::Http(Arc::new(remote)), advertisement))
             }
-            (RepositoryUrl::Ssh(_), _) => Err(Failed::new(
-                FailureCode::Unsupported,
-                "repository_url: ssh is not supported yet",
-                "give the repository's https address, with an access token as its credential when it is private",
-            )),
+            (RepositoryUrl::Ssh(address), allowed) => {
+                let remote = SshRemote::new(address, request, &allowed)?;
+                let advertisement = remote.list()?;
+                Ok(Self::remote(Remote::Ssh(Arc::new(remote)), advertisement))
+            }
         }
+    }
+
+    fn remote(remote: Remote, mut advertisement: Advertisement) -> (Self, Listing) {
+        let nothing = Listing::new(super::super::refs::Head::Absent, Vec::new());
+        let listing = std::mem::replace(&mut advertisement.listing, nothing);
+        (Self::Remote(remote, Advertised(advertisement)), listing)
     }
 
     /// Brings what `refs` need into the mirror, then makes them the mirror's refs. A failure leaves the mirror as it was.
@@ -92,7 +95,7 @@ impl Source {
     fn download(self, mirror: &Mirror, refs: &[RemoteRef], request: &Request, progress: Progress<'_>) -> Result<()> {
         match self {
             Self::Local(folder) => mirror.copy_objects(&folder, progress),
-            Self::Http(remote, Advertised(advertisement)) => {
+            Self::Remote(remote, Advertised(advertisement)) => {
                 let mut download = |refs: &[RemoteRef]| {
                     let narrowed = advertisement.narrowed(refs.iter());
                     smart::download(&mirror.repository, &remote, narrowed, &request.limits, progress)

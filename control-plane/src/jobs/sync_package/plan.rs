@@ -59,6 +59,7 @@ impl Plan {
             allow_local: git.allow_local,
             allowed_hosts: git.allowed_hosts.clone(),
             allowed_ports: git.allowed_ports.clone(),
+            known_hosts: git.known_hosts.clone(),
             root_certificates: None,
             bound_name: Some(self.package.name.to_string()),
             previous: previous.map(|(refs_digest, default_branch)| Previous { refs_digest, default_branch }),

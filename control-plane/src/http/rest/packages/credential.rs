@@ -18,6 +18,22 @@ pub(super) fn field(fields: &mut Fields) -> Patch<GitCredentialId> {
     fields.string("credential", |text| text.parse().map_err(|_| UNKNOWN))
 }
 
+/// Over ssh nobody is let in without a key.
+pub(super) fn needed(
+    repository_url: Option<&str>,
+    credential: Option<GitCredentialId>,
+    state: &State,
+) -> Result<(), ApiError> {
+    let url = repository_url.map(|text| RepositoryUrl::parse(text, &state.config.git.url_policy()));
+    match (url, credential) {
+        (Some(Ok(RepositoryUrl::Ssh(_))), None) => Err(ApiError::field(
+            "credential",
+            "is required for repositories over ssh: POST /git-credentials with {\"kind\": \"ssh\"} makes a key",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The credential, if it is fit for that address. `blamed` is the field that the caller changed.
 pub(super) async fn fitting(
     transaction: &mut TenantTransaction,

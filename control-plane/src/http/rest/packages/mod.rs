@@ -69,14 +69,7 @@ fn source(fields: &mut Fields) -> Patch<String> {
 
 /// The canonical form of an acceptable address.
 fn repository_url(text: &str, state: &State) -> Result<String, UrlError> {
-    match RepositoryUrl::parse(text, &state.config.git.url_policy())? {
-        // Refused here, for a sync could only fail with it.
-        RepositoryUrl::Ssh(_) => Err(UrlError {
-            problem: "ssh is not supported yet".to_owned(),
-            remedy: "give the https address of the repository",
-        }),
-        url => Ok(url.as_text()),
-    }
+    Ok(RepositoryUrl::parse(text, &state.config.git.url_policy())?.as_text())
 }
 
 /// A vendor becomes the tenant's own with the first package under it that is no fork.
@@ -175,6 +168,7 @@ async fn read(
     let deleted_tags = lifecycle::deleted_tags(&mut fields).value();
     check_monorepo(&mut fields, patterns.is_some(), tag_pattern.is_some(), url.is_some());
     fields.finish()?;
+    credential::needed(url.as_deref(), credential, state)?;
     let name = match (name, &url) {
         (Some(name), _) => name,
         (None, Some(url)) => read_name(operator, state, url, credential).await?,
@@ -300,6 +294,7 @@ pub(crate) async fn patch(
         }
         (false, _) => {}
     }
+    credential::needed(wanted.repository_url.as_deref(), wanted.credential, &state)?;
     if let (Some(id), Some(url)) = (wanted.credential, &wanted.repository_url) {
         let blamed = if credential == Patch::Absent { "repository_url" } else { "credential" };
         credential::fitting(&mut transaction, id, url, blamed, &state).await?;
