@@ -66,8 +66,13 @@ pub(in crate::git) fn download(
     match (outcome, failure) {
         (Ok(()), _) => Ok(()),
         (Err(_), Some(failure)) => Err(failure),
-        // All talk with the remote is ours: what the system refuses libgit2 is disk or memory, and no fault of the remote.
-        (Err(error), None) if matches!(error.class(), ErrorClass::Os | ErrorClass::NoMemory) => {
+        // Memory is bounded for this process alone, and a remote decides how much is asked for by what it announces.
+        (Err(error), None) if error.class() == ErrorClass::NoMemory => {
+            let most = limits.address_space_bytes >> 20;
+            Err(Failed::limit(format!("receiving what the remote sends takes more than {most} MiB of memory")))
+        }
+        // All talk with the remote is ours: what the system refuses libgit2 is disk, and no fault of the remote.
+        (Err(error), None) if error.class() == ErrorClass::Os => {
             Err(Failed::machine("receiving objects into the mirror", printable(error.message().as_bytes())))
         }
         (Err(error), None) => Err(Failed::protocol(printable(error.message().as_bytes()))),
