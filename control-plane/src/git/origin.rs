@@ -103,7 +103,6 @@ mod tests {
             ("ssh://git@git.example.com/a/b.git", Some("ssh://git@git.example.com")),
             ("ssh://git@git.example.com:22/a", Some("ssh://git@git.example.com")),
             ("ssh://git@git.example.com:2222/a", Some("ssh://git@git.example.com:2222")),
-            ("ssh://git.example.com/a", Some("ssh://git.example.com")),
             ("ssh://me@git.example.com/a", Some("ssh://me@git.example.com")),
             ("/srv/a.git", None),
         ] {
