@@ -2,6 +2,7 @@
 //!
 //! Secrets are never read from the file. Section names are disjoint from the edge's, so that `cargoman up` takes both in one.
 
+mod network;
 mod storage;
 
 use std::net::SocketAddr;
@@ -10,13 +11,14 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use self::network::{NetworkConfig, TrustConfig};
 pub use self::storage::{Addressing, SecretAccessKey, StorageConfig, StorageKind};
 use crate::git::address::AllowedHosts;
 use crate::git::url::UrlPolicy;
 
 /// Names of the sections that belong to the control plane.
-pub const SECTIONS: [&str; 9] =
-    ["server", "tenancy", "storage", "git", "uploads", "jobs", "database", "link", "secrets"];
+pub const SECTIONS: [&str; 11] =
+    ["server", "tenancy", "storage", "git", "trust", "network", "uploads", "jobs", "database", "link", "secrets"];
 
 /// Everything the control plane can be told.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -30,6 +32,10 @@ pub struct Config {
     pub storage: StorageConfig,
     /// How repositories are read.
     pub git: GitConfig,
+    /// Whom it believes.
+    pub trust: TrustConfig,
+    /// Through what it goes.
+    pub network: NetworkConfig,
     /// Versions that are uploaded.
     pub uploads: UploadsConfig,
     /// Background work.

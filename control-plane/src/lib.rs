@@ -22,6 +22,7 @@ pub mod state;
 pub mod storage;
 pub mod store;
 pub mod token_uses;
+pub mod trust;
 pub mod upload;
 pub mod webhook;
 

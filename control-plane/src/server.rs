@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::config::{Config, StorageKind};
 use crate::dists::heal::Healer;
 use crate::git::child::Worker;
+use crate::git::network::Network;
 use crate::http::gate::{Gate, Patience};
 use crate::http::listener::Connections;
 use crate::http::router;
@@ -26,6 +27,7 @@ use crate::secrets::Keyring;
 use crate::state::{Secrets, State};
 use crate::storage::{Storage, StorageError};
 use crate::store::{Database, MigrateError, Pulse, StoreError, health};
+use crate::trust::{Trust, TrustError};
 
 /// Requests that are under way at the stop may take so long; then they are cut.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -96,6 +98,9 @@ pub enum StartError {
     /// The edge API's certificate.
     #[error("server.edge_tls_certificate: {0}")]
     Tls(#[from] TlsError),
+    /// Whom to believe.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The file of host keys.
     #[error("git.known_hosts: {0} cannot be read: {1}; correct the path or its permissions")]
     KnownHosts(String, #[source] std::io::Error),
@@ -115,6 +120,7 @@ pub enum StartError {
 pub struct Server {
     start: Start,
     storage: Storage,
+    network: Network,
     tls: Option<Arc<rustls::ServerConfig>>,
     /// Whether another program served here a moment ago.
     takes_over: bool,
@@ -135,6 +141,7 @@ impl Server {
         if let Some(file) = &start.config.git.known_hosts {
             std::fs::File::open(file).map_err(|error| StartError::KnownHosts(file.display().to_string(), error))?;
         }
+        let trust = Trust::read(&start.config.trust.ca_files)?;
         let server = &start.config.server;
         let tls = match (&server.edge_tls_certificate, &server.edge_tls_key) {
             (Some(certificate), Some(key)) => Some(tls::server_config(certificate, key)?),
@@ -144,7 +151,9 @@ impl Server {
         let takes_over = handed_over.public.is_some() || handed_over.edge.is_some();
         let public = listen(start.config.server.listen, handed_over.public).await?;
         let edge = listen(start.config.server.edge_listen, handed_over.edge).await?;
-        Ok(Self { storage: Storage::open(&start.config.storage)?, start, tls, takes_over, public, edge })
+        let storage = Storage::open(&start.config.storage, &trust)?;
+        let network = start.config.network(&trust);
+        Ok(Self { storage, network, start, tls, takes_over, public, edge })
     }
 
     /// Where the public API listens.
@@ -178,7 +187,7 @@ impl Server {
         access: impl Future<Output = Option<Access>>,
         stop: watch::Receiver<bool>,
     ) -> Result<(), StartError> {
-        let Self { start, storage, tls, takes_over, public, edge } = self;
+        let Self { start, storage, network, tls, takes_over, public, edge } = self;
         let (pulse, health) = health();
         let patience = watch::Sender::new(!takes_over);
         let gate = || {
@@ -195,7 +204,7 @@ impl Server {
         let edge = Connections::take(edge, tls, stopped(stop.clone()));
         let public = answer(public, &doors.public, stop.clone());
         let edge = answer(edge, &doors.edge, stop.clone());
-        let work = work(start, storage, access, Arc::clone(&doors), pulse, stop.clone());
+        let work = work(start, (storage, network), access, Arc::clone(&doors), pulse, stop.clone());
         let answered = async {
             tokio::join!(public, edge);
             Ok(())
@@ -228,7 +237,7 @@ struct Doors {
 /// Opens the database, then the doors; then does what is nobody's request, until the stop.
 async fn work(
     start: Start,
-    storage: Storage,
+    (storage, network): (Storage, Network),
     access: impl Future<Output = Option<Access>>,
     doors: Arc<Doors>,
     pulse: Pulse,
@@ -251,6 +260,7 @@ async fn work(
         database: doors.database.get_or_init(|| database).clone(),
         storage,
         config: Arc::new(start.config),
+        network: Arc::new(network),
         git_worker: Arc::new(start.git_worker),
         secrets: Arc::new(start.secrets),
         keyring: Arc::new(start.keyring),

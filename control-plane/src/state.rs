@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use crate::config::Config;
 use crate::dists::heal::Healer;
 use crate::git::child::Worker;
+use crate::git::network::Network;
 use crate::link::Link;
 use crate::secrets::Keyring;
 use crate::storage::Storage;
@@ -23,6 +24,8 @@ pub struct State {
     pub storage: Storage,
     /// The configuration.
     pub config: Arc<Config>,
+    /// What git workers may reach.
+    pub network: Arc<Network>,
     /// How the git worker is started.
     pub git_worker: Arc<Worker>,
     /// Digests of the secrets that open the listeners.

@@ -47,7 +47,13 @@ impl AllowedHosts {
     /// Whether an address may be reached: it is public, or listed.
     #[must_use]
     pub fn address(&self, address: IpAddr) -> bool {
-        is_public(address) || self.networks.iter().any(|network| network.contains(&address))
+        is_public(address) || self.lists(address)
+    }
+
+    /// Whether an address is listed.
+    #[must_use]
+    pub fn lists(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(&address))
     }
 }
 

@@ -14,6 +14,7 @@ mod failure;
 mod manifest;
 mod members;
 mod mirror;
+pub mod network;
 mod object;
 pub mod origin;
 mod plan;

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::network::Network;
+
 /// What the worker is asked to do. Unknown keys are refused: both sides are the same program.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,24 +23,12 @@ pub struct Request {
     pub mirror: PathBuf,
     /// Folder for dists, absolute and existing; each is named `<sha256>.zip`.
     pub output: PathBuf,
-    /// Whether local paths, `file://` and plain http to loopback addresses may be used.
+    /// What may be reached, and how.
     #[serde(default)]
-    pub allow_local: bool,
-    /// Host names, addresses and networks (CIDR) that may be reached although their addresses are not public.
-    #[serde(default)]
-    pub allowed_hosts: Vec<String>,
-    /// Ports that may be reached.
-    #[serde(default = "default_ports")]
-    pub allowed_ports: Vec<u16>,
+    pub network: Network,
     /// Shown to exactly the scheme, host and port of `repository_url`.
     #[serde(default)]
     pub credential: Option<Credential>,
-    /// A file of host keys in OpenSSH's form, absolute; beside it those count that were seen first.
-    #[serde(default)]
-    pub known_hosts: Option<PathBuf>,
-    /// Further root certificates as PEM text, for hosts with a private authority.
-    #[serde(default)]
-    pub root_certificates: Option<String>,
     /// The package's name when an earlier sync has bound it.
     #[serde(default)]
     pub bound_name: Option<String>,
@@ -221,10 +211,6 @@ impl Default for Limits {
             address_space_bytes: 4 << 30,
         }
     }
-}
-
-fn default_ports() -> Vec<u16> {
-    vec![443, 22]
 }
 
 /// One line of the worker's output.

@@ -9,6 +9,7 @@ use opendal::layers::{RetryEvent, RetryLayer, TimeoutLayer};
 
 use super::{Place, Storage, StorageError, fault, folder, s3};
 use crate::config::{StorageConfig, StorageKind};
+use crate::trust::Trust;
 
 /// How long one call may take.
 #[derive(Debug, Clone, Copy)]
@@ -30,20 +31,20 @@ impl Storage {
     ///
     /// # Errors
     /// When a folder cannot be made, or a setting is missing.
-    pub fn open(config: &StorageConfig) -> Result<Self, StorageError> {
-        Self::open_with(config, PATIENCE)
+    pub fn open(config: &StorageConfig, trust: &Trust) -> Result<Self, StorageError> {
+        Self::open_with(config, trust, PATIENCE)
     }
 
-    pub(super) fn open_with(config: &StorageConfig, patience: Patience) -> Result<Self, StorageError> {
+    pub(super) fn open_with(config: &StorageConfig, trust: &Trust, patience: Patience) -> Result<Self, StorageError> {
         match config.kind {
             StorageKind::Fs => {
                 let root = config.root.as_deref();
                 Self::in_folder(root.ok_or_else(|| StorageError::Setting("storage.root must be set".to_owned()))?)
             }
             StorageKind::S3 => {
-                let operator = patient(s3::operator(config, config.endpoint.as_deref())?, patience);
+                let operator = patient(s3::operator(config, config.endpoint.as_deref(), trust)?, patience);
                 let public = config.public_endpoint.as_deref().or(config.endpoint.as_deref());
-                let signer = Box::new(s3::operator(config, public)?);
+                let signer = Box::new(s3::operator(config, public, trust)?);
                 Ok(Self { operator, place: Place::Bucket { signer, shown: s3::shown(config) } })
             }
         }

@@ -1,7 +1,6 @@
 //! A bucket: with the keys of the configuration and no others, over our own TLS. What lies around on the machine, such as another
 //! program's profile or the cloud's metadata service, is never asked.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use opendal::{HttpTransporter, OperationContext, Operator};
@@ -9,13 +8,18 @@ use opendal_http_transport_reqwest::ReqwestTransport;
 
 use super::{StorageError, fault};
 use crate::config::{Addressing, SecretAccessKey, StorageConfig};
+use crate::trust::{self, Trust};
 
 /// How long a connection may take to be there.
 const CONNECT: Duration = Duration::from_secs(5);
 const AMAZON: &str = "https://s3.amazonaws.com";
 
 /// A bucket at `endpoint`.
-pub(super) fn operator(config: &StorageConfig, endpoint: Option<&str>) -> Result<Operator, StorageError> {
+pub(super) fn operator(
+    config: &StorageConfig,
+    endpoint: Option<&str>,
+    trust: &Trust,
+) -> Result<Operator, StorageError> {
     let secret = secret(config)?;
     let mut builder = opendal::services::S3::default()
         .bucket(config.bucket.as_deref().unwrap_or_default())
@@ -33,7 +37,7 @@ pub(super) fn operator(config: &StorageConfig, endpoint: Option<&str>) -> Result
     }
     let operator = Operator::new(builder)
         .map_err(|error| StorageError::Setting(format!("storage: {}; check its settings", fault::words(&error))))?;
-    let transport = HttpTransporter::new(ReqwestTransport::new(client()?));
+    let transport = HttpTransporter::new(ReqwestTransport::new(client(trust)?));
     Ok(operator.with_context(OperationContext::new().with_http_transport(transport)))
 }
 
@@ -62,16 +66,10 @@ fn secret(config: &StorageConfig) -> Result<SecretAccessKey, StorageError> {
 }
 
 /// Follows no redirect: a signature is good for one host.
-pub(super) fn client() -> Result<reqwest::Client, StorageError> {
+pub(super) fn client(trust: &Trust) -> Result<reqwest::Client, StorageError> {
     let failed =
         |error: &dyn std::fmt::Display| StorageError::Setting(format!("cannot set up TLS for the storage: {error}"));
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| failed(&error))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let tls = trust::client_config(trust.pem()).map_err(|error| failed(&error))?;
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())

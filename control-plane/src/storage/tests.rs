@@ -11,6 +11,7 @@ use futures::TryStreamExt;
 use super::open::Patience;
 use super::*;
 use crate::config::{SecretAccessKey, StorageConfig, StorageKind};
+use crate::trust::Trust;
 
 const TENANT: TenantId = TenantId(uuid::Uuid::from_u128(1));
 const OTHER: TenantId = TenantId(uuid::Uuid::from_u128(2));
@@ -53,7 +54,7 @@ impl World {
         let server = S3Server::start();
         let config = StorageConfig { prefix: prefix.map(str::to_owned), ..config(&server) };
         let patience = Patience { call: Duration::from_millis(400), piece: Duration::from_millis(1_500) };
-        let storage = Storage::open_with(&config, patience).unwrap();
+        let storage = Storage::open_with(&config, &Trust::default(), patience).unwrap();
         let root = server.object(prefix.unwrap_or_default());
         Self { storage, root, server: Some(server), folder: tempfile::tempdir().unwrap() }
     }
@@ -325,7 +326,7 @@ async fn given_up_half_way() {
 async fn a_wrong_setting_is_named_at_the_start() {
     let server = S3Server::start();
     let good = config(&server);
-    let probe = async |config: &StorageConfig| match Storage::open(config) {
+    let probe = async |config: &StorageConfig| match Storage::open(config, &Trust::default()) {
         Ok(storage) => storage.probe().await,
         Err(error) => Err(error),
     };
@@ -419,7 +420,7 @@ async fn an_address_is_good_for_one_dist_and_a_short_while() {
 }
 
 async fn reqwest_get(url: &str) -> (u16, Vec<u8>) {
-    let client = super::s3::client().unwrap();
+    let client = super::s3::client(&Trust::default()).unwrap();
     let answer = client.get(url).send().await.unwrap();
     (answer.status().as_u16(), answer.bytes().await.unwrap().to_vec())
 }

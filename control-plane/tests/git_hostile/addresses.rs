@@ -65,7 +65,7 @@ fn are_refused() {
         .filter_map(|(id, url, codes)| {
             let place = Place::new();
             let mut request = place.request(url);
-            (request.allow_local, request.limits) = (false, limits());
+            (request.network.allow_local, request.limits) = (false, limits());
             if url.starts_with("ssh://git@") {
                 request.credential = Some(key());
             }

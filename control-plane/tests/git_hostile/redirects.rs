@@ -100,7 +100,7 @@ fn tls_without_proof() {
         let place = Place::new();
         let mut request = request(&place, port);
         request.repository_url = format!("https://127.0.0.1:{port}/work/.git");
-        (request.allowed_hosts, request.allowed_ports) = (vec!["127.0.0.1".into()], vec![port]);
+        (request.network.allowed_hosts, request.network.allowed_ports) = (vec!["127.0.0.1".into()], vec![port]);
         verdict(&request, &Expected::Fails(&[Unreachable])).unwrap();
         assert!(unknown.take().is_empty());
     }

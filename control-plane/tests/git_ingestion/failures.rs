@@ -111,13 +111,13 @@ fn addresses_are_checked_by_the_worker_too() {
     let place = Place::new();
     for (url, local, code, words) in [
         (repository.url(), false, FailureCode::RepositoryUrl, "not allowed here"),
-        ("git@git.example.com:a/b.git".into(), false, FailureCode::Unsupported, "ssh is not supported yet"),
+        ("git@git.example.com:a/b.git".into(), false, FailureCode::Authentication, "needs a key"),
         ("https://user:hunter2@git.example.com/a".into(), false, FailureCode::RepositoryUrl, "user name or password"),
         ("https://127.0.0.1/a".into(), true, FailureCode::RepositoryUrl, "may not be reached"),
         ("ext::sh -c id".into(), true, FailureCode::RepositoryUrl, "repository_url: "),
     ] {
         let mut request = place.request(&url);
-        request.allow_local = local;
+        request.network.allow_local = local;
         let refused = answer(&request);
         assert_eq!(refused.failure().code, code, "{refused:?}");
         assert!(

@@ -346,15 +346,15 @@ fn https() {
     let place = Place::new();
     for host in ["localhost", "127.0.0.1"] {
         let mut request = place.request(&format!("https://{host}:{}/work/.git", server.port()));
-        request.allow_local = false;
+        request.network.allow_local = false;
         assert_eq!(answer(&request).failure().code, FailureCode::RepositoryUrl, "a loopback address is no public one");
-        request.allowed_hosts = vec![host.to_owned()];
+        request.network.allowed_hosts = vec![host.to_owned()];
         assert!(answer(&request).failure().message.contains("port"), "nor is the port");
-        request.allowed_ports.push(server.port());
+        request.network.allowed_ports.push(server.port());
         let refused = answer(&request);
         assert_eq!(refused.failure().code, FailureCode::Unreachable, "{refused:?}");
         assert!(refused.failure().message.contains("certificate"), "{refused:?}");
-        request.root_certificates = Some(LOCALHOST.to_owned());
+        request.network.root_certificates = Some(LOCALHOST.to_owned());
         request.bound_name = Some("acme/pay".into());
         assert_eq!(answer(&request).versions.len(), 4);
     }

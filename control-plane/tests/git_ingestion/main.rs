@@ -8,6 +8,7 @@ mod contents;
 mod failures;
 mod http;
 mod monorepos;
+mod proxy;
 mod repository;
 mod run;
 mod server;

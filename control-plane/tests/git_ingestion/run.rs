@@ -1,5 +1,6 @@
 //! Runs the worker inside the test and sorts its events.
 
+use cargoman_control_plane::git::network::Network;
 use cargoman_control_plane::git::protocol::{
     Event, Failed, Known, Limits, ListedRef, Mode, Outcome, Previous, Request, Skipped, Version,
 };
@@ -23,12 +24,8 @@ impl Place {
             repository_url: url.to_owned(),
             mirror: self.folder.path().join("mirror.git"),
             output: self.folder.path().join("output"),
-            allow_local: true,
-            allowed_hosts: Vec::new(),
-            allowed_ports: vec![443, 22],
+            network: Network { allow_local: true, ..Network::default() },
             credential: None,
-            known_hosts: None,
-            root_certificates: None,
             bound_name: None,
             previous: None,
             branches: Vec::new(),

@@ -38,7 +38,12 @@ impl Server {
 
     /// The same over TLS, with a certificate that nobody knows.
     pub(crate) fn start_tls(root: &Path) -> Self {
-        Self::listen(root, Arc::new(|_: &Asked| None), Some(tls()))
+        Self::start_tls_as(root, LOCALHOST)
+    }
+
+    /// The same with this key and certificate.
+    pub(crate) fn start_tls_as(root: &Path, pem: &str) -> Self {
+        Self::listen(root, Arc::new(|_: &Asked| None), Some(tls(pem)))
     }
 
     pub(crate) fn answering(root: &Path, answering: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) -> Self {
@@ -83,11 +88,11 @@ impl Server {
 /// Key and certificate for `localhost` and 127.0.0.1.
 pub(crate) const LOCALHOST: &str = include_str!("localhost.pem");
 
-fn tls() -> Arc<rustls::ServerConfig> {
+fn tls(pem: &str) -> Arc<rustls::ServerConfig> {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let certificate = CertificateDer::from_pem_slice(LOCALHOST.as_bytes()).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(LOCALHOST.as_bytes()).unwrap();
+    let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     Arc::new(builder.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap())

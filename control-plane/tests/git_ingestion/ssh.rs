@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use cargoman_control_plane::git::network::Network;
 use cargoman_control_plane::git::protocol::{Credential, FailureCode, Request};
 use cargoman_testkit::git::Repository;
 
@@ -50,12 +51,13 @@ impl Server {
         let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
         let url = format!("ssh://{}@127.0.0.1:{}{}", user.trim(), self.port, path.display());
         let private_key = fs::read_to_string(self.folder.path().join(key)).unwrap();
-        Request {
+        let network = Network {
+            allow_local: true,
             allowed_hosts: vec!["127.0.0.1".to_owned()],
             allowed_ports: vec![self.port],
-            credential: Some(Credential::SshKey { private_key, username: None }),
-            ..place.request(&url)
-        }
+            ..Network::default()
+        };
+        Request { network, credential: Some(Credential::SshKey { private_key, username: None }), ..place.request(&url) }
     }
 }
 
@@ -139,7 +141,7 @@ fn who_is_not_let_in() {
     assert!(!format!("{broken:?}").contains("no key"));
     // G-N1: the address is checked before anything is asked.
     let mut inside = server.request(&place, &path, "client");
-    inside.allowed_hosts.clear();
+    inside.network.allowed_hosts.clear();
     assert_eq!(answer(&inside).failure().code, FailureCode::ForbiddenAddress);
 }
 
@@ -160,14 +162,14 @@ fn another_key_than_before() {
     let file = place.folder.path().join("operators");
     fs::write(&file, format!("[127.0.0.1]:{} {host}", server.port)).unwrap();
     let mut right = server.request(&place, &path, "client");
-    right.known_hosts = Some(file.clone());
+    right.network.known_hosts = Some(file.clone());
     assert!(answer(&right).finished);
     // One that the operator's file contradicts is not believed, not even the first time.
     let stranger = fs::read_to_string(server.folder.path().join("stranger.pub")).unwrap();
     fs::write(&file, format!("[127.0.0.1]:{} {stranger}", server.port)).unwrap();
     let elsewhere = Place::new();
     let mut wrong = server.request(&elsewhere, &path, "client");
-    wrong.known_hosts = Some(file);
+    wrong.network.known_hosts = Some(file);
     assert_eq!(answer(&wrong).failure().code, FailureCode::HostKey);
 }
 

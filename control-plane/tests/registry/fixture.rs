@@ -18,6 +18,7 @@ use cargoman_control_plane::state::{Secrets, State};
 use cargoman_control_plane::storage::Storage;
 use cargoman_control_plane::store::publish::{self, FoundVersion, Published};
 use cargoman_control_plane::store::{Actor, Database, TenantTransaction, dists, migrate, packages};
+use cargoman_control_plane::trust::Trust;
 use cargoman_credential::Digest;
 use cargoman_edge_protocol::TenantId;
 use cargoman_testkit::postgres::{TestDatabase, database_prepared};
@@ -88,6 +89,7 @@ impl Registry {
         let state = State {
             database: connected,
             storage: Storage::in_folder(&folder.path().join("storage")).unwrap(),
+            network: Arc::new(config.network(&Trust::default())),
             config: Arc::new(config),
             git_worker: Arc::new(Worker::new(PathBuf::from(env!("CARGO_BIN_EXE_git-worker")), Vec::new())),
             secrets: Arc::new(Secrets { admin: Digest::of(ADMIN.as_bytes()), edge: Digest::of(EDGE.as_bytes()) }),

@@ -2,6 +2,7 @@
 //! the given scheme, host and port ever see, and redirects within that same origin for the first request only.
 
 use std::io::{self, Read};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use super::super::refs::advertisement::Advertisement;
 use super::super::refs::ls_refs::{self, Server};
 use super::super::text::printable;
 use super::resolver::{CheckedResolver, ForbiddenAddress};
+use crate::trust;
 
 const MOST_REDIRECTS: usize = 3;
 /// Some forges answer only what looks like git.
@@ -32,6 +34,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 pub(in crate::git) struct HttpRemote {
     client: Client,
     base: Url,
+    through_proxy: bool,
     credential: Option<Credential>,
     limits: Limits,
     deadline: Instant,
@@ -49,10 +52,25 @@ impl HttpRemote {
                 "give it a credential of the kind https, or its ssh address",
             ));
         }
-        let resolver = CheckedResolver { allowed, loopback: base.scheme() == "http" };
+        let proxy = request.network.proxy.as_ref().filter(|_| goes_through_proxy(&base, &allowed));
+        let resolver = CheckedResolver {
+            allowed,
+            loopback: base.scheme() == "http",
+            proxy: proxy.map(|proxy| proxy.host().to_owned()),
+        };
+        if let (Some(_), Some(url::Host::Domain(host))) = (proxy, base.host()) {
+            resolver.check(host, &known_here(host)).map_err(|error| forbidden(&error))?;
+        }
         let limits = request.limits.clone();
+        let tls = trust::client_config(request.network.root_certificates.as_deref()).map_err(|error| {
+            Failed::new(
+                FailureCode::Request,
+                error.to_string(),
+                "correct trust.ca_files in the configuration of the control plane",
+            )
+        })?;
         let client = Client::builder()
-            .tls_backend_preconfigured(tls(request.root_certificates.as_deref())?)
+            .tls_backend_preconfigured(tls)
             .dns_resolver(Arc::new(resolver))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -60,11 +78,24 @@ impl HttpRemote {
             .referer(false)
             .user_agent(USER_AGENT)
             .connect_timeout(Duration::from_secs(limits.connect_seconds))
-            .timeout(READ_TIMEOUT.min(Duration::from_secs(limits.network_seconds)))
-            .build()
+            .timeout(READ_TIMEOUT.min(Duration::from_secs(limits.network_seconds)));
+        let client = match proxy {
+            Some(proxy) => reqwest::Proxy::all(proxy.expose().clone()).map(|proxy| client.proxy(proxy)),
+            None => Ok(client),
+        };
+        let client = client
+            .and_then(reqwest::blocking::ClientBuilder::build)
             .map_err(|error| Failed::machine("making the HTTP client", error))?;
         let deadline = Instant::now() + Duration::from_secs(limits.network_seconds);
-        Ok(Self { client, base, credential: request.credential.clone(), limits, deadline, received: Arc::default() })
+        Ok(Self {
+            client,
+            base,
+            through_proxy: proxy.is_some(),
+            credential: request.credential.clone(),
+            limits,
+            deadline,
+            received: Arc::default(),
+        })
     }
 
     /// The repository's address, after redirects.
@@ -191,11 +222,7 @@ impl HttpRemote {
         let host = self.base.host_str().unwrap_or("");
         let chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
         if let Some(forbidden) = chain.clone().find_map(|error| error.downcast_ref::<ForbiddenAddress>()) {
-            return Failed::new(
-                FailureCode::ForbiddenAddress,
-                format!("repository_url: {forbidden}"),
-                "use a host with public addresses, or ask the operator of this registry to list it in allowed_hosts",
-            );
+            return self::forbidden(forbidden);
         }
         // The innermost error says what happened; the outer ones repeat the address.
         let cause = chain.last().map_or_else(String::new, |error| printable(error.to_string().as_bytes()));
@@ -204,9 +231,10 @@ impl HttpRemote {
         } else {
             format!("cannot be reached: {cause}")
         };
+        let way = if self.through_proxy { " through the proxy" } else { "" };
         Failed::new(
             FailureCode::Unreachable,
-            format!("{host} {what}"),
+            format!("{host} {what}{way}"),
             "check the host in `repository_url`, and sync it again once it can be reached",
         )
     }
@@ -230,6 +258,32 @@ impl HttpRemote {
             ),
         }
     }
+}
+
+/// What the operator has listed is inside; the proxy leads out.
+fn goes_through_proxy(base: &Url, allowed: &AllowedHosts) -> bool {
+    let listed = |found: &[SocketAddr]| !found.is_empty() && found.iter().all(|found| allowed.lists(found.ip()));
+    let inside = match base.host() {
+        Some(url::Host::Domain(host)) => allowed.name(host) || listed(&known_here(host)),
+        Some(url::Host::Ipv4(address)) => allowed.lists(address.into()),
+        Some(url::Host::Ipv6(address)) => allowed.lists(address.into()),
+        None => true,
+    };
+    base.scheme() == "https" && !inside
+}
+
+/// Where this machine thinks a name leads that only the proxy will connect to; nothing where it cannot tell. A proxy that reaches
+/// inside must have rules of its own: what it finds may differ.
+fn known_here(host: &str) -> Vec<SocketAddr> {
+    (host, 0).to_socket_addrs().map_or_else(|_| Vec::new(), Iterator::collect)
+}
+
+fn forbidden(error: &ForbiddenAddress) -> Failed {
+    Failed::new(
+        FailureCode::ForbiddenAddress,
+        format!("repository_url: {error}"),
+        "use a host with public addresses, or ask the operator of this registry to list it in allowed_hosts",
+    )
 }
 
 fn too_slow(limits: &Limits) -> Failed {
@@ -271,25 +325,6 @@ fn redirected(from: &Url, headers: &HeaderMap) -> Result<Url> {
     url.set_query(None);
     url.set_fragment(None);
     Ok(url)
-}
-
-fn tls(root_certificates: Option<&str>) -> Result<rustls::ClientConfig> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-
-    let bad = |error: &dyn std::fmt::Display| {
-        Failed::new(FailureCode::Request, format!("root_certificates: {error}"), "give certificates as PEM text")
-    };
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    for certificate in CertificateDer::pem_slice_iter(root_certificates.unwrap_or("").as_bytes()) {
-        roots.add(certificate.map_err(|error| bad(&error))?).map_err(|error| bad(&error))?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(builder
-        .map_err(|error| Failed::machine("setting up TLS", error))?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
 }
 
 /// A body that is read under a [`Meter`].

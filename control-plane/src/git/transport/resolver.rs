@@ -14,19 +14,23 @@ use super::super::address::AllowedHosts;
 pub(super) struct ForbiddenAddress(pub(super) String, pub(super) std::net::IpAddr);
 
 /// Resolves through the system and refuses names any of whose addresses may not be reached.
+#[derive(Clone)]
 pub(super) struct CheckedResolver {
     pub(super) allowed: AllowedHosts,
     /// Whether loopback addresses are what is wanted: plain http where local repositories are allowed.
     pub(super) loopback: bool,
+    /// Host of the proxy that everything goes through: the operator's choice, wherever it is.
+    pub(super) proxy: Option<String>,
 }
 
 impl CheckedResolver {
-    fn check(&self, host: &str, addresses: &[SocketAddr]) -> Result<(), ForbiddenAddress> {
+    /// Whether all of these may be reached under that name.
+    pub(super) fn check(&self, host: &str, addresses: &[SocketAddr]) -> Result<(), ForbiddenAddress> {
         let acceptable = |address: &SocketAddr| {
             if self.loopback {
                 address.ip().is_loopback()
             } else {
-                self.allowed.name(host) || self.allowed.address(address.ip())
+                self.proxy.as_deref() == Some(host) || self.allowed.name(host) || self.allowed.address(address.ip())
             }
         };
         match addresses.iter().find(|address| !acceptable(address)) {
@@ -39,7 +43,7 @@ impl CheckedResolver {
 impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let host = name.as_str().to_owned();
-        let checker = Self { allowed: self.allowed.clone(), loopback: self.loopback };
+        let checker = self.clone();
         Box::pin(async move {
             let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
             if addresses.is_empty() {
@@ -61,6 +65,7 @@ mod tests {
         let resolver = CheckedResolver {
             allowed: AllowedHosts::parse(&["git.internal", "10.1.0.0/16"]).unwrap(),
             loopback: false,
+            proxy: None,
         };
         let addresses =
             |list: &[&str]| list.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 0)).collect::<Vec<_>>();
@@ -74,7 +79,10 @@ mod tests {
         ] {
             assert_eq!(resolver.check(host, &addresses(list)).is_ok(), good, "{host} {list:?}");
         }
-        let local = CheckedResolver { allowed: AllowedHosts::default(), loopback: true };
+        let proxied = CheckedResolver { proxy: Some("proxy.internal".into()), ..resolver };
+        assert!(proxied.check("proxy.internal", &addresses(&["192.168.0.9"])).is_ok());
+        assert!(proxied.check("h.example", &addresses(&["192.168.0.9"])).is_err());
+        let local = CheckedResolver { allowed: AllowedHosts::default(), loopback: true, proxy: None };
         assert!(local.check("localhost", &addresses(&["127.0.0.1", "::1"])).is_ok());
         assert!(local.check("localhost", &addresses(&["8.8.8.8"])).is_err());
     }

@@ -69,7 +69,7 @@ impl SshRemote {
         let key = KeyFile(file);
         written.map_err(|error| Failed::machine("writing the key for ssh", error))?;
         let seen = request.mirror.parent().unwrap_or(&request.mirror).join("known_hosts");
-        let known_hosts = [seen].into_iter().chain(request.known_hosts.clone()).collect();
+        let known_hosts = [seen].into_iter().chain(request.network.known_hosts.clone()).collect();
         let limits = request.limits.clone();
         let deadline = Instant::now() + Duration::from_secs(limits.network_seconds);
         Ok(Self { address, to, key, known_hosts, limits, deadline, received: Arc::default() })

@@ -143,13 +143,13 @@ fn around_bad_refs(
 }
 
 fn parse_url(request: &Request) -> Result<(RepositoryUrl, AllowedHosts)> {
-    let allowed_hosts = AllowedHosts::parse(&request.allowed_hosts).map_err(|error| {
+    let allowed_hosts = AllowedHosts::parse(&request.network.allowed_hosts).map_err(|error| {
         Failed::new(FailureCode::Request, error.to_string(), "correct the configuration of the control plane")
     })?;
     let policy = UrlPolicy {
-        allow_local: request.allow_local,
+        allow_local: request.network.allow_local,
         allowed_hosts: allowed_hosts.clone(),
-        allowed_ports: request.allowed_ports.clone(),
+        allowed_ports: request.network.allowed_ports.clone(),
     };
     let url = RepositoryUrl::parse(&request.repository_url, &policy).map_err(|error| {
         Failed::new(FailureCode::RepositoryUrl, format!("repository_url: {}", error.problem), error.remedy)

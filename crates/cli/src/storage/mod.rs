@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use cargoman_control_plane::config::{StorageConfig, StorageKind};
 use cargoman_control_plane::dists::{collect, migrate, verify};
 use cargoman_control_plane::storage::Storage;
+use cargoman_control_plane::trust::Trust;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -111,7 +112,7 @@ async fn collect_once(opened: &Opened, arguments: &Collect) -> Result<(), Failur
 }
 
 async fn migrate_all(opened: &Opened, arguments: &Migrate) -> Result<(), Failure> {
-    let to = target(arguments, &opened.config)?;
+    let to = target(arguments, &opened.config, &opened.trust)?;
     to.probe().await.map_err(|error| Failure::usage(format!("{}: {error}", arguments.to.display())))?;
     let system = opened.database.system();
     let (dists, _) = system.count_dists().await.map_err(Failure::database)?;
@@ -129,7 +130,7 @@ async fn migrate_all(opened: &Opened, arguments: &Migrate) -> Result<(), Failure
 }
 
 /// The storage that `--to` names.
-fn target(arguments: &Migrate, from: &StorageConfig) -> Result<Storage, Failure> {
+fn target(arguments: &Migrate, from: &StorageConfig, trust: &Trust) -> Result<Storage, Failure> {
     let name = arguments.to.display();
     let wrong = |error: &dyn std::fmt::Display| Failure::usage(format!("--to: {name}: {error}"));
     let text = std::fs::read_to_string(&arguments.to).map_err(|error| wrong(&error))?;
@@ -146,7 +147,7 @@ fn target(arguments: &Migrate, from: &StorageConfig) -> Result<Storage, Failure>
     if same(&to) == same(from) {
         return Err(wrong(&"it is the storage that dists lie in already"));
     }
-    Storage::open(&to).map_err(|error| wrong(&error))
+    Storage::open(&to, trust).map_err(|error| wrong(&error))
 }
 
 /// On a terminal; where nobody looks, nothing.

@@ -9,6 +9,7 @@ use cargoman_control_plane::config::{StorageConfig, StorageKind};
 use cargoman_control_plane::sqlx_options::PgConnectOptions;
 use cargoman_control_plane::storage::Storage;
 use cargoman_control_plane::store::Database;
+use cargoman_control_plane::trust::Trust;
 use cargoman_local_postgres::{LocalPostgres, Settings, running};
 use clap::Args;
 
@@ -36,6 +37,7 @@ pub(super) struct Place {
 /// What a command works with.
 pub(super) struct Opened {
     pub(super) config: StorageConfig,
+    pub(super) trust: Trust,
     pub(super) storage: Storage,
     pub(super) database: Database,
     server: Option<(LocalPostgres, File)>,
@@ -53,7 +55,9 @@ impl Opened {
 }
 
 pub(super) async fn open(place: &Place) -> Result<Opened, Failure> {
-    let mut config = Layers::read(place.config.as_deref())?.control_plane()?.storage;
+    let all = Layers::read(place.config.as_deref())?.control_plane()?;
+    let trust = Trust::read(&all.trust.ca_files).map_err(Failure::usage)?;
+    let mut config = all.storage;
     if config.kind == StorageKind::Fs {
         let root = config.root.get_or_insert_with(|| place.data.join("storage"));
         // An empty folder in the place of one that is not mounted would look like the loss of everything.
@@ -64,7 +68,7 @@ pub(super) async fn open(place: &Place) -> Result<Opened, Failure> {
             )));
         }
     }
-    let storage = Storage::open(&config).map_err(Failure::usage)?;
+    let storage = Storage::open(&config, &trust).map_err(Failure::usage)?;
     let (options, server) = match database()? {
         Some(options) => (options, None),
         None => private(&place.data)?,
@@ -72,7 +76,7 @@ pub(super) async fn open(place: &Place) -> Result<Opened, Failure> {
     let database = Database::connect(&options, CONNECTIONS).await.map_err(|error| {
         Failure::database(format!("{error}; its schema is made by the server's start or by `cargoman migrate`"))
     })?;
-    Ok(Opened { config, storage, database, server })
+    Ok(Opened { config, trust, storage, database, server })
 }
 
 type Private = (PgConnectOptions, Option<(LocalPostgres, File)>);
