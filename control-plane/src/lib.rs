@@ -6,6 +6,7 @@
 mod archive_name;
 pub mod clock;
 pub mod config;
+pub mod crash;
 pub mod dists;
 pub mod domain;
 pub mod effect;

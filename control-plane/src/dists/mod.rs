@@ -12,6 +12,7 @@ use std::path::Path;
 use cargoman_credential::Digest;
 use cargoman_edge_protocol::TenantId;
 
+use crate::crash::{self, Point};
 use crate::storage::{Storage, StorageError};
 use crate::store::{Database, StoreError};
 
@@ -37,5 +38,6 @@ pub async fn store(
     file: &Path,
 ) -> Result<(), StoreDistError> {
     database.system().announce_dist(tenant, sha256).await?;
+    crash::point(Point::DistAnnounced);
     Ok(storage.put(tenant, sha256, size, file).await?)
 }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::protocol::{Event, Failed, FailureCode, Request};
 use super::text::printable;
+use crate::crash;
 
 /// One event may hold all refs of a large repository.
 const LONGEST_LINE: u64 = 64 << 20;
@@ -87,9 +88,12 @@ impl Worker {
     }
 
     fn start(&self) -> io::Result<Child> {
-        Command::new(&self.program)
-            .args(&self.arguments)
-            .env_clear()
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).env_clear();
+        if let Some(wanted) = std::env::var_os(crash::VARIABLE).filter(|_| cfg!(debug_assertions)) {
+            command.env(crash::VARIABLE, wanted);
+        }
+        command
             .env("HOME", "/nonexistent")
             .env("PATH", "/nonexistent")
             .env("TZ", "UTC")

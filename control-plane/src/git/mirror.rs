@@ -15,6 +15,7 @@ use super::failure::Result;
 use super::object::Objects;
 use super::protocol::{Failed, FailureCode};
 use super::refs::RemoteRef;
+use crate::crash::{self, Point};
 
 /// Folder of a mirror for files that are not complete in number yet.
 const INCOMING: &str = "incoming";
@@ -82,7 +83,10 @@ impl Mirror {
             content.push(b'\n');
         }
         let partial = self.path.join("packed-refs.partial");
-        let written = fs::write(&partial, content).and_then(|()| fs::rename(&partial, self.path.join("packed-refs")));
+        let written = fs::write(&partial, content).and_then(|()| {
+            crash::point(Point::WorkerRefsWritten);
+            fs::rename(&partial, self.path.join("packed-refs"))
+        });
         written.map_err(|error| Failed::machine("writing the mirror's refs", error))
     }
 

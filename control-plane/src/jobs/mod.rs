@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::crash::{self, Point};
 use crate::domain::job::{Priority, SYNC_PACKAGE, backoff};
 use crate::state::State;
 use crate::store::StoreError;
@@ -84,6 +85,7 @@ async fn wait(state: &State) {
 }
 
 async fn run_one(state: &State, owner: Uuid, job: &Claimed) {
+    crash::point(Point::JobClaimed);
     // One bell wakes one worker; there may be more to do.
     state.jobs_waiting.notify_one();
     let done = tokio::select! {
@@ -91,7 +93,7 @@ async fn run_one(state: &State, owner: Uuid, job: &Claimed) {
         ended = keep_lease(state, owner, job) => Err(ended),
     };
     match note_end(state, owner, job, &done).await {
-        Ok(true) => {}
+        Ok(true) => crash::point(Point::JobEnded),
         Ok(false) => tracing::warn!(job = %job.id, "a job ended after its lease was lost; its result is dropped"),
         Err(error) => tracing::warn!(%error, job = %job.id, "cannot note the end of a job; it will be done again"),
     }

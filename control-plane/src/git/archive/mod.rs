@@ -21,6 +21,7 @@ use self::zip::{DosTime, ZipWriter};
 use super::object::{Commit, ObjectError, Objects};
 use super::protocol::{Dist, Limits, SkipCode};
 use super::text::hex;
+use crate::crash::{self, Point};
 
 /// Composer refuses to unpack what is larger than this and more than a hundred times its packed size.
 const BOMB: u64 = 50 << 20;
@@ -131,7 +132,9 @@ impl<'a, 'mirror> Archiver<'a, 'mirror> {
         let done = zip.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
         let sha256 = hex(done.sha256.finish().as_ref());
         let path = self.output.join(format!("{sha256}.zip"));
+        crash::point(Point::WorkerDistWritten);
         fs::rename(&partial.0, &path)?;
+        crash::point(Point::WorkerDistNamed);
         Ok(Dist { sha256, sha1: hex(done.sha1.finish().as_ref()), size: done.size, path, entries: entries.len() })
     }
 }

@@ -28,6 +28,7 @@ use super::protocol::{
     Event, Failed, FailureCode, ListedRef, Mode, Outcome, Phase, Previous, Request, SkipCode, Version,
 };
 use super::refs::{Listing, RemoteRef, name, short};
+use crate::crash::{self, Point};
 use crate::domain::branches::{self, BranchPattern};
 
 const LARGEST_REQUEST: u64 = 256 << 20;
@@ -83,6 +84,7 @@ fn sync(request: &Request, output: &mut Output<impl Write>, now: DateTime<Utc>) 
     }
     output.progress(Phase::Listing, 0, 0)?;
     let (source, mut listing) = Source::open(request)?;
+    crash::point(Point::WorkerListed);
     let default = usable_default_branch(&listing)?.name.clone();
     keep_wanted(&mut listing, &default, &request.branches)?;
     let head = usable_default_branch(&listing)?;
@@ -101,7 +103,9 @@ fn sync(request: &Request, output: &mut Output<impl Write>, now: DateTime<Utc>) 
     let (good, bad): (Vec<RemoteRef>, Vec<RemoteRef>) =
         listing.refs.iter().cloned().partition(|entry| name::check(&entry.name).is_ok());
     let mirror = Mirror::open(&request.mirror)?;
+    crash::point(Point::WorkerMirrorOpened);
     source.bring(&mirror, &good, request, &mut |done, total| output.progress(Phase::Receiving, done, total))?;
+    crash::point(Point::WorkerBrought);
     let objects = mirror.objects()?;
     let mut reader = Reader::new(&objects, &request.limits);
     let (package, plan) = match (&request.monorepo, bound) {
@@ -119,7 +123,9 @@ fn sync(request: &Request, output: &mut Output<impl Write>, now: DateTime<Utc>) 
             (package, plan)
         }
     };
+    crash::point(Point::WorkerAnnounced);
     Publish { request, objects: &objects, package: &package, now, deadline }.all(plan, output)?;
+    crash::point(Point::WorkerDone);
     output.send(&Event::Finished)
 }
 
@@ -201,7 +207,10 @@ impl Publish<'_, '_> {
             }
             output.progress(Phase::Archiving, done, total)?;
             match archiver.build(&planned.commit, planned.dated()) {
-                Ok(dist) => output.send(&Event::Version(Box::new(self.version(planned, dist))))?,
+                Ok(dist) => {
+                    output.send(&Event::Version(Box::new(self.version(planned, dist))))?;
+                    crash::point(Point::WorkerVersionTold);
+                }
                 Err(ArchiveError::Machine(error)) => return Err(Failed::machine("writing a dist", error)),
                 Err(error) => {
                     let (code, reason) = (error.skip_code(), error.to_string());

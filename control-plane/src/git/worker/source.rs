@@ -14,6 +14,7 @@ use super::super::transport::client::HttpRemote;
 use super::super::transport::smart::{self, Remote};
 use super::super::transport::ssh::SshRemote;
 use super::super::url::{RepositoryUrl, UrlPolicy};
+use crate::crash::{self, Point};
 
 /// Enough to find three lost objects among thousands of refs, few enough not to trouble a server that is down.
 const MOST_DOWNLOADS: usize = 40;
@@ -68,6 +69,7 @@ impl Source {
     ) -> Result<()> {
         mirror.all_or_nothing(|| {
             self.download(mirror, refs, request, progress)?;
+            crash::point(Point::WorkerFetched);
             mirror.replace_refs(refs)
         })
     }

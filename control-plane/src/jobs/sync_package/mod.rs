@@ -21,6 +21,7 @@ use self::batch::Outcome;
 use self::children::One;
 use self::plan::Plan;
 use self::progress::Told;
+use crate::crash::{self, Point};
 use crate::dists::{self, StoreDistError};
 use crate::domain::id::PackageId;
 use crate::domain::job::SyncResult;
@@ -160,6 +161,7 @@ async fn sync(state: &State, job: &Claimed, package: PackageId, output: &Path) -
     }
     transaction.commit().await?;
     let request = plan.request(state, job, package, output, monorepo)?;
+    crash::point(Point::SyncPlanned);
     let mut run = Run {
         state,
         job,
@@ -222,7 +224,10 @@ impl Run<'_> {
     async fn take(&mut self, event: Event) -> Result<(), SyncError> {
         match event {
             Event::Head { default_branch, .. } => self.root.batch.default_branch = Some(default_branch),
-            Event::Refs { refs, refs_digest } => self.refs = Some((refs, refs_digest)),
+            Event::Refs { refs, refs_digest } => {
+                crash::point(Point::RefsHeard);
+                self.refs = Some((refs, refs_digest));
+            }
             Event::Member { name, path } => self.member(name, &path).await?,
             Event::Absent { package, name } => {
                 if let Some(one) = self.of(Some(&package)) {
@@ -238,7 +243,9 @@ impl Run<'_> {
                 if self.of(version.package.as_deref()).is_none() {
                     return Ok(());
                 }
+                crash::point(Point::VersionHeard);
                 self.store(&version).await?;
+                crash::point(Point::DistStored);
                 if let Some(one) = self.of(version.package.as_deref()) {
                     one.batch.add(*version);
                 }
@@ -281,7 +288,9 @@ impl Run<'_> {
                 return Err(SyncError::Gone);
             }
         }
+        crash::point(Point::VersionsWritten);
         transaction.commit().await?;
+        crash::point(Point::VersionsCommitted);
         self.all().for_each(|one| one.batch.published());
         (self.flushed, self.since) = (true, Instant::now());
         Ok(())
@@ -301,7 +310,9 @@ impl Run<'_> {
             result.take_in(&name, of_child);
         }
         result.packages = self.created;
+        crash::point(Point::EndWritten);
         transaction.commit().await?;
+        crash::point(Point::EndCommitted);
         Ok(result)
     }
 
