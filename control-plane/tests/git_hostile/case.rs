@@ -47,9 +47,9 @@ impl Case {
 pub(crate) fn limits() -> Limits {
     Limits {
         connect_seconds: 2,
-        network_seconds: 6,
+        network_seconds: 3,
         total_seconds: 30,
-        rate_seconds: 2,
+        rate_seconds: 1,
         archive_bytes: 64 << 20,
         // A fraction of what production gives: whoever makes the worker ask for more is caught here (G-S3).
         address_space_bytes: 1536 << 20,
