@@ -50,7 +50,7 @@ fn main() -> Result<()> {
         link::measure(&results, quick)?;
     }
     if wanted(What::Syncs) {
-        syncs::measure(&results)?;
+        syncs::measure(&results, quick)?;
     }
     if wanted(What::Serving) {
         serving::measure(&results, quick, &only)?;
