@@ -13,6 +13,7 @@ pub mod id;
 pub mod job;
 pub mod monorepo;
 pub mod package;
+pub mod releases;
 pub mod repository_key;
 pub mod tenant;
 pub mod text;

@@ -44,6 +44,10 @@ pub struct Package {
     pub branches: Option<Vec<String>>,
     /// What becomes of a release whose tag is gone: `keep` or `remove`.
     pub deleted_tags: String,
+    /// When a new release becomes visible: `auto`, `manual` or `delayed`.
+    pub releases: String,
+    /// After how many hours, where it is delayed.
+    pub release_delay_hours: Option<i32>,
     /// The package whose sync makes this one.
     pub parent: Option<String>,
     /// Its folder in that one's repository.
@@ -77,6 +81,10 @@ pub struct Version {
     pub taken_down_reason: Option<String>,
     /// Since when the repository has not had its tag any more.
     pub gone_at: Option<DateTime<Utc>>,
+    /// Since when it waits for its release, and no customer sees it.
+    pub held_at: Option<DateTime<Utc>>,
+    /// When it is released by itself, if it waits for that.
+    pub release_at: Option<DateTime<Utc>>,
     /// Since when its owner advises against it.
     pub deprecated_at: Option<DateTime<Utc>>,
     /// The package to use instead of a deprecated version.

@@ -152,7 +152,7 @@ fn customer() -> Router<State> {
 }
 
 fn package() -> Router<State> {
-    use packages::{date, upload, versions, withdraw};
+    use packages::{date, release, upload, versions, withdraw};
     Router::new()
         .route("/packages", get(packages::list).post(packages::create))
         .route("/packages/{vendor}/{name}", get(packages::show).patch(packages::patch).delete(packages::delete))
@@ -170,6 +170,8 @@ fn package() -> Router<State> {
             // An upload is streamed and has a limit of its own.
             put(upload::put).layer(DefaultBodyLimit::disable()).get(versions::show).patch(date::patch),
         )
+        .route("/packages/{vendor}/{name}/release/{*version}", post(release::release))
+        .route("/packages/{vendor}/{name}/replace/{*version}", post(release::replace))
         .route("/packages/{vendor}/{name}/yank/{*version}", post(withdraw::yank))
         .route("/packages/{vendor}/{name}/unyank/{*version}", post(withdraw::unyank))
         .route("/packages/{vendor}/{name}/takedown/{*version}", post(withdraw::take_down))

@@ -6,6 +6,7 @@
 mod poll;
 pub mod probe;
 mod purge;
+mod release;
 pub(crate) mod repository_credential;
 mod sync_package;
 
@@ -42,6 +43,7 @@ pub async fn run(state: State, stop: watch::Receiver<bool>) {
     }
     tasks.spawn(until_stopped(retake(state.clone()), stop.clone()));
     tasks.spawn(until_stopped(crate::dists::collect::run(state.clone()), stop.clone()));
+    tasks.spawn(until_stopped(release::run(state.clone()), stop.clone()));
     tasks.spawn(until_stopped(purge::run(state), stop));
     while tasks.join_next().await.is_some() {}
 }

@@ -192,7 +192,7 @@ impl System {
              from version v
              join version_reference r on r.tenant_id = v.tenant_id and r.version_id = v.id and r.reference = v.reference
              join dist d on d.tenant_id = r.tenant_id and d.sha256 = r.dist_sha256
-             where v.tenant_id = $1 and v.package_id = $2"#,
+             where v.tenant_id = $1 and v.package_id = $2 and v.held_at is null"#,
             tenant.0,
             package
         )

@@ -34,6 +34,7 @@ pub mod monorepos;
 pub mod packages;
 pub mod polls;
 pub mod publish;
+pub mod releases;
 pub mod sealed;
 pub mod stats;
 pub mod tenants;

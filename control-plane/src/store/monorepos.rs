@@ -75,8 +75,8 @@ pub async fn insert(
     let tenant = transaction.tenant().0;
     let id = PackageId::new();
     sqlx::query!(
-        "insert into package (tenant_id, id, name, repository_type, fork, source, parent_id, path)
-         select tenant_id, $3, $4, repository_type, fork, source, id, $5 from package where tenant_id = $1 and id = $2",
+        "insert into package (tenant_id, id, name, repository_type, fork, source, releases, release_delay_hours, parent_id, path)
+         select tenant_id, $3, $4, repository_type, fork, source, releases, release_delay_hours, id, $5 from package where tenant_id = $1 and id = $2",
         tenant,
         parent.0,
         id.0,

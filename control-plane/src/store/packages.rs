@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::domain::git_credential::UsedCredential;
 use crate::domain::id::{GitCredentialId, PackageId};
 use crate::domain::package::Package;
+use crate::domain::releases::Releases;
 use crate::domain::repository_key::RepositoryKey;
 use crate::store::{Page, StoreError, TenantTransaction};
 
@@ -29,6 +30,8 @@ struct Row {
     tag_pattern: Option<String>,
     branches: Option<Vec<String>>,
     deleted_tags: Option<String>,
+    releases: Option<String>,
+    release_delay_hours: Option<i32>,
     parent: Option<String>,
     path: Option<String>,
     created_at: DateTime<Utc>,
@@ -58,6 +61,8 @@ impl From<Row> for Package {
             tag_pattern: row.tag_pattern,
             branches: row.branches,
             deleted_tags: row.deleted_tags.unwrap_or_else(|| "keep".to_owned()),
+            releases: row.releases.unwrap_or_else(|| Releases::Auto.word().to_owned()),
+            release_delay_hours: row.release_delay_hours,
             parent: row.parent,
             path: row.path,
             created_at: row.created_at,
@@ -91,6 +96,8 @@ pub struct PackageFields {
     pub branches: Option<Vec<String>>,
     /// What becomes of a release whose tag is gone: `keep` or `remove`.
     pub deleted_tags: String,
+    /// When a new release becomes visible.
+    pub releases: Releases,
 }
 
 impl PackageFields {
@@ -114,8 +121,8 @@ pub async fn insert(
     let id = PackageId::new();
     sqlx::query!(
         "insert into package (tenant_id, id, name, repository_type, repository_url, fork, abandoned, replacement, source, repository_key, monorepo, tag_pattern
-              , git_credential_id, branches, deleted_tags)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+              , git_credential_id, branches, deleted_tags, releases, release_delay_hours)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, nullif($16, 'auto'), $17)",
         tenant,
         id.0,
         name.as_str(),
@@ -130,7 +137,9 @@ pub async fn insert(
         fields.tag_pattern,
         fields.credential.map(|id| id.0),
         fields.branches.as_deref(),
-        fields.deleted_tags
+        fields.deleted_tags,
+        fields.releases.word(),
+        fields.releases.hours()
     )
     .execute(transaction.connection())
     .await?;
@@ -146,7 +155,7 @@ pub async fn find(transaction: &mut TenantTransaction, name: &PackageName) -> Re
     let row = sqlx::query_as!(
         Row,
         r#"select id, name, repository_type, repository_url, fork, source, abandoned, replacement, default_branch, synced_at, sync_error, frozen_reason, created_at
-                , monorepo, tag_pattern, branches, deleted_tags, (select m.name from package m where m.tenant_id = p.tenant_id and m.id = p.parent_id) as "parent?", path
+                , monorepo, tag_pattern, branches, deleted_tags, releases, release_delay_hours, (select m.name from package m where m.tenant_id = p.tenant_id and m.id = p.parent_id) as "parent?", path
                 , git_credential_id
                 , (select g.name from git_credential g where g.tenant_id = p.tenant_id and g.id = p.git_credential_id) as git_credential_name
                 , (select count(*) from version v where v.tenant_id = p.tenant_id and v.package_id = p.id) as "versions!"
@@ -201,7 +210,7 @@ pub async fn list(
     let rows = sqlx::query_as!(
         Row,
         r#"select id, name, repository_type, repository_url, fork, source, abandoned, replacement, default_branch, synced_at, sync_error, frozen_reason, created_at
-                , monorepo, tag_pattern, branches, deleted_tags, (select m.name from package m where m.tenant_id = p.tenant_id and m.id = p.parent_id) as "parent?", path
+                , monorepo, tag_pattern, branches, deleted_tags, releases, release_delay_hours, (select m.name from package m where m.tenant_id = p.tenant_id and m.id = p.parent_id) as "parent?", path
                 , git_credential_id
                 , (select g.name from git_credential g where g.tenant_id = p.tenant_id and g.id = p.git_credential_id) as git_credential_name
                 , (select count(*) from version v where v.tenant_id = p.tenant_id and v.package_id = p.id) as "versions!"
@@ -243,6 +252,7 @@ pub async fn update(
               , remote_id = case when repository_url is distinct from $4 then null else remote_id end
               , frozen_reason = case when repository_url is distinct from $4 then null else frozen_reason end
               , repository_key = $9, monorepo = $10, tag_pattern = $11, git_credential_id = $12, branches = $13, deleted_tags = $14
+              , releases = nullif($15, 'auto'), release_delay_hours = $16
               , repository_type = $3, repository_url = $4, fork = $5, abandoned = $6, replacement = $7, source = $8
               , revision = nextval('revision')
          where tenant_id = $1 and id = $2",
@@ -259,7 +269,9 @@ pub async fn update(
         fields.tag_pattern,
         fields.credential.map(|id| id.0),
         fields.branches.as_deref(),
-        fields.deleted_tags
+        fields.deleted_tags,
+        fields.releases.word(),
+        fields.releases.hours()
     )
     .execute(transaction.connection())
     .await?;

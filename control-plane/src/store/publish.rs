@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::domain::id::{PackageId, VersionId};
-use crate::store::{StoreError, TenantTransaction};
+use crate::store::{StoreError, TenantTransaction, releases};
 
 /// A version that a sync found.
 #[derive(Debug, Clone)]
@@ -45,6 +45,8 @@ pub enum Published {
     Added,
     /// It shows another commit, or other metadata, than before.
     Updated,
+    /// It shows another commit than before, which nobody had: an owner said that it may.
+    Replaced,
     /// It was there already.
     Same,
     /// It is a stable version that would move to another commit: refused, the old bytes stay.
@@ -118,15 +120,19 @@ pub async fn version(
     let tenant = transaction.tenant().0;
     let kind = if found.branch { "branch" } else { "tag" };
     let before = sqlx::query!(
-        "select id, reference, kind, metadata from version where tenant_id = $1 and package_id = $2 and normalized = $3",
+        "select id, reference, kind, metadata, replaceable from version where tenant_id = $1 and package_id = $2 and normalized = $3",
         tenant,
         package.0,
         found.normalized
     )
     .fetch_optional(transaction.connection())
     .await?;
+    let earlier = before.as_ref().map(|row| row.reference.clone());
     let (id, outcome) = match before {
         Some(row) if row.kind == UPLOAD => return Ok(Published::Uploaded),
+        Some(row) if row.kind == "tag" && row.reference != found.reference && row.replaceable == Some(true) => {
+            (row.id, Published::Replaced)
+        }
         Some(row) if row.kind == "tag" && row.reference != found.reference => return Ok(Published::Moved),
         Some(row) if row.reference == found.reference && row.metadata == found.metadata => (row.id, Published::Same),
         Some(row) => (row.id, Published::Updated),
@@ -155,6 +161,13 @@ pub async fn version(
     .execute(transaction.connection())
     .await?;
     reference(transaction, VersionId(id), name, found).await?;
+    match (outcome, earlier) {
+        (Published::Added, _) if !found.branch => releases::hold(transaction, package, VersionId(id)).await?,
+        (Published::Replaced, Some(earlier)) => {
+            releases::forget_replaced(transaction, VersionId(id), (name, &found.normalized, &earlier)).await?;
+        }
+        _ => {}
+    }
     Ok(outcome)
 }
 
@@ -227,6 +240,7 @@ pub async fn upload(
     .execute(transaction.connection())
     .await?;
     reference(transaction, id, name, found).await?;
+    releases::hold(transaction, package, id).await?;
     Ok(Uploaded::Added)
 }
 

@@ -15,7 +15,7 @@ pub async fn list(transaction: &mut TenantTransaction, package: PackageId) -> Re
     Ok(sqlx::query_as!(
         Version,
         "select v.pretty as version, v.normalized as version_normalized, v.stability, v.kind, v.reference, r.published_at, v.yanked_at
-              , v.taken_down_at, v.taken_down_reason, v.gone_at, v.deprecated_at, v.replacement
+              , v.taken_down_at, v.taken_down_reason, v.gone_at, v.held_at, v.release_at, v.deprecated_at, v.replacement
               , d.sha1 as dist_sha1, d.sha256 as dist_sha256, d.size as dist_size
          from version v
          join version_reference r on r.tenant_id = v.tenant_id and r.version_id = v.id and r.reference = v.reference
@@ -41,7 +41,7 @@ pub async fn find(
     Ok(sqlx::query_as!(
         Version,
         "select v.pretty as version, v.normalized as version_normalized, v.stability, v.kind, v.reference, r.published_at, v.yanked_at
-              , v.taken_down_at, v.taken_down_reason, v.gone_at, v.deprecated_at, v.replacement
+              , v.taken_down_at, v.taken_down_reason, v.gone_at, v.held_at, v.release_at, v.deprecated_at, v.replacement
               , d.sha1 as dist_sha1, d.sha256 as dist_sha256, d.size as dist_size
          from version v
          join version_reference r on r.tenant_id = v.tenant_id and r.version_id = v.id and r.reference = v.reference

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::fixture::{Answer, Registry};
 use crate::jobs::running;
 
-async fn package(registry: &Registry, fields: Value) -> Repository {
+pub(crate) async fn package(registry: &Registry, fields: Value) -> Repository {
     let repository = tokio::task::block_in_place(|| {
         Repository::bare_with(|repository| {
             repository.write("composer.json", r#"{"name": "acme/pay"}"#).commit("one").tag("1.0.0");
@@ -21,18 +21,18 @@ async fn package(registry: &Registry, fields: Value) -> Repository {
     repository
 }
 
-async fn sync(registry: &Registry) -> Answer {
+pub(crate) async fn sync(registry: &Registry) -> Answer {
     let answer = registry.post("/packages/acme/pay/sync?wait=true", json!({})).await.status(200);
     assert_eq!(answer.text("state"), "succeeded", "{}", answer.body);
     answer
 }
 
-async fn version(registry: &Registry, name: &str) -> Option<Value> {
+pub(crate) async fn version(registry: &Registry, name: &str) -> Option<Value> {
     let all = registry.get("/packages/acme/pay/versions").await;
     all.data().as_array().unwrap().iter().find(|row| row["version"] == name).cloned()
 }
 
-fn git(repository: &Repository, arguments: &[&str]) {
+pub(crate) fn git(repository: &Repository, arguments: &[&str]) {
     tokio::task::block_in_place(|| repository.git(arguments));
 }
 

@@ -17,6 +17,7 @@ mod link_propagation;
 mod link_restore;
 mod migrations;
 mod monorepos;
+mod releases;
 mod resealing;
 mod rest_audit;
 mod rest_collections;

@@ -235,6 +235,8 @@ fn writes(
         ("DELETE", format!("/hooks/{hook}"), json!({}), false),
         ("POST", package("/abandon"), json!({}), true),
         ("POST", package("/unabandon"), json!({}), true),
+        ("POST", package("/replace/1.9.0"), json!({"reason": "r"}), false),
+        ("POST", package("/release/1.9.0"), json!({}), true),
         ("POST", package("/yank/1.0.0"), json!({}), true),
         ("POST", package("/unyank/1.0.0"), json!({}), true),
         ("POST", package("/takedown/1.0.0"), json!({"reason": "r"}), true),
@@ -276,6 +278,8 @@ async fn every_write_leaves_one_audit_row_and_tells_the_edges() {
     let registry = Registry::new().await;
     registry.package("acme/pay").await;
     registry.publish("acme/pay", "1.0.0").await;
+    registry.publish("acme/pay", "1.9.0").await;
+    registry.sql("update version set held_at = now() where pretty = '1.9.0'");
     registry.collection("bundle", &["acme/*"]).await;
     let customer = registry.customer("a").await;
     let token =

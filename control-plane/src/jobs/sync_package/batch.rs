@@ -127,8 +127,15 @@ impl Batch {
             format!("{} was uploaded before, and the upload stays; publish a new version instead", found.pretty);
         match published {
             Published::Added => self.result.added.push(found.pretty),
-            Published::Updated => self.result.updated.push(found.pretty),
+            Published::Updated | Published::Replaced => self.result.updated.push(found.pretty),
             Published::Same | Published::Moved | Published::Uploaded => {}
+        }
+        if published == Published::Replaced {
+            transaction.audit(
+                "version.replaced",
+                plan.package.name.as_str(),
+                serde_json::json!({"ref": found.name, "commit": found.commit}),
+            );
         }
         if published == Published::Moved {
             tracing::warn!(package = %plan.package.name, r#ref = found.name, "a tag was moved after its release: refused");

@@ -81,7 +81,7 @@ impl Facts<'_> {
             r#"select p.name, v.id, v.normalized, v.pretty, v.aliases, v.yanked_at, v.taken_down_at, v.taken_down_reason
                     , r.reference, r.published_at, r.reference = v.reference as "current!"
                from package p
-               join version v on v.tenant_id = p.tenant_id and v.package_id = p.id
+               join version v on v.tenant_id = p.tenant_id and v.package_id = p.id and v.held_at is null
                join version_reference r on r.tenant_id = v.tenant_id and r.version_id = v.id
                where p.tenant_id = $1 and p.name = any($2)
                order by p.name, v.id, r.reference = v.reference desc, r.published_at desc, r.reference"#,

@@ -173,6 +173,17 @@ fn requests() -> Vec<(&'static [&'static str], &'static str, Value)> {
             json!({"repository_url": "https://h.example/b.git", "credential": null}),
         ),
         (&["package", "yank", "a/b", "1.0", "--dry-run"], "post packages/a/b/yank/1.0?dry_run=true", Value::Null),
+        (&["package", "release", "a/b", "1.0"], "post packages/a/b/release/1.0", Value::Null),
+        (
+            &["package", "replace", "a/b", "1.0", "--reason", "r"],
+            "post packages/a/b/replace/1.0",
+            json!({"reason": "r"}),
+        ),
+        (
+            &["package", "update", "a/b", "--releases", "delayed", "--release-delay-hours", "24"],
+            "patch packages/a/b",
+            json!({"releases": "delayed", "release_delay_hours": 24}),
+        ),
         (&["package", "unyank", "a/b", "dev-x/y"], "post packages/a/b/unyank/dev-x/y", Value::Null),
         (
             &["package", "takedown", "a/b", "1.0", "--reason", "a leak"],

@@ -48,6 +48,7 @@ async fn set_abandoned(
 ) -> Result<Response, ApiError> {
     let mut transaction = operator.begin(state).await?;
     let (name, before) = lock_package(&mut transaction, vendor, name).await?;
+    let releases = super::releases_of(&before)?;
     let wanted = PackageFields {
         repository_type: before.repository_type,
         repository_url: before.repository_url,
@@ -60,6 +61,7 @@ async fn set_abandoned(
         tag_pattern: before.tag_pattern,
         branches: before.branches,
         deleted_tags: before.deleted_tags,
+        releases,
     };
     store::update(&mut transaction, before.id, &wanted).await?;
     let detail = json!({"abandoned": abandoned, "replacement": replacement});

@@ -5,6 +5,7 @@ mod credential;
 pub(crate) mod date;
 mod lifecycle;
 pub(crate) mod monorepo;
+pub(crate) mod release;
 pub(crate) mod upload;
 pub(crate) mod versions;
 pub(crate) mod withdraw;
@@ -19,6 +20,8 @@ use serde_json::{Value, json};
 pub(crate) use self::abandon::{abandon, unabandon};
 use crate::domain::id::{GitCredentialId, PackageId};
 use crate::domain::job::{Priority, SYNC_PACKAGE};
+use crate::domain::package::Package;
+use crate::domain::releases::Releases;
 use crate::effect::{Concerned, Consent, Watch};
 use crate::error::ApiError;
 use crate::git::protocol::Failed;
@@ -70,6 +73,11 @@ fn source(fields: &mut Fields) -> Patch<String> {
 /// The canonical form of an acceptable address.
 fn repository_url(text: &str, state: &State) -> Result<String, UrlError> {
     Ok(RepositoryUrl::parse(text, &state.config.git.url_policy())?.as_text())
+}
+
+fn releases_of(package: &Package) -> Result<Releases, ApiError> {
+    let wrong = |(field, _)| ApiError::Internal(anyhow::anyhow!("{field} of a package cannot be read"));
+    Releases::of(&package.releases, package.release_delay_hours).map_err(wrong)
 }
 
 /// A vendor becomes the tenant's own with the first package under it that is no fork.
@@ -166,6 +174,7 @@ async fn read(
     let tag_pattern = monorepo::tag_pattern(&mut fields).value();
     let branches = lifecycle::branches(&mut fields).value();
     let deleted_tags = lifecycle::deleted_tags(&mut fields).value();
+    let releases = lifecycle::releases(&mut fields, Releases::Auto);
     check_monorepo(&mut fields, patterns.is_some(), tag_pattern.is_some(), url.is_some());
     fields.finish()?;
     credential::needed(url.as_deref(), credential, state)?;
@@ -186,6 +195,7 @@ async fn read(
         tag_pattern,
         branches,
         deleted_tags: deleted_tags.unwrap_or_else(|| lifecycle::KEEP.to_owned()),
+        releases,
     };
     Ok((name, wanted))
 }
@@ -255,6 +265,7 @@ pub(crate) async fn patch(
             }
         }
     }
+    let releases = lifecycle::releases(&mut fields, releases_of(&before)?);
     let (was, is) = (before.monorepo.is_some(), patterns.clone().over(before.monorepo.clone()));
     let tags = tags.over(before.tag_pattern.clone().filter(|_| is.is_some()));
     check_monorepo(
@@ -279,6 +290,7 @@ pub(crate) async fn patch(
         tag_pattern: tags,
         branches: branches.over(before.branches),
         deleted_tags: deleted_tags.over(Some(before.deleted_tags)).unwrap_or_else(|| lifecycle::KEEP.to_owned()),
+        releases,
     };
     match (wanted.repository_type == ARTIFACT, url) {
         (true, Patch::Set(_)) => {
@@ -313,6 +325,8 @@ pub(crate) async fn patch(
         "tag_pattern": wanted.tag_pattern,
         "branches": wanted.branches,
         "deleted_tags": wanted.deleted_tags,
+        "releases": wanted.releases.word(),
+        "release_delay_hours": wanted.releases.hours(),
     });
     changed(&mut transaction, before.id, &name, "package.update", detail).await?;
     let after = store::find(&mut transaction, &name).await?.ok_or(ApiError::NotFound("package"))?;

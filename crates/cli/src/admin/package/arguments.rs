@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
 use crate::admin::consent::Consent;
 
@@ -31,6 +32,8 @@ pub(crate) enum Command {
         /// How the tags of those packages are written, such as `{package}/v{version}`; else a tag is a version of each of them.
         #[arg(long, requires = "monorepo", value_name = "PATTERN")]
         tag_pattern: Option<String>,
+        #[command(flatten)]
+        releases: Releases,
     },
     /// Changes where a package is read from; the word `null` clears the credential.
     Update {
@@ -42,6 +45,8 @@ pub(crate) enum Command {
         /// What opens it: the id of a git credential, `gitcred_…`.
         #[arg(long)]
         credential: Option<String>,
+        #[command(flatten)]
+        releases: Releases,
     },
     /// Lists packages.
     List {
@@ -68,6 +73,19 @@ pub(crate) enum Command {
         /// The composer.json, where the archive has none.
         #[arg(long)]
         metadata: Option<PathBuf>,
+    },
+    /// Makes a release visible that waits.
+    Release {
+        #[command(flatten)]
+        of: Version,
+    },
+    /// Lets a release that nobody ever had follow its tag to another commit.
+    Replace {
+        #[command(flatten)]
+        of: Version,
+        /// Why; kept in the audit trail.
+        #[arg(long)]
+        reason: String,
     },
     /// Takes a version out of metadata; locks that hold it keep working.
     Yank {
@@ -160,4 +178,27 @@ pub(crate) struct Version {
     // The name `version` belongs to the flag of all commands.
     #[arg(id = "which", value_name = "VERSION")]
     pub(super) version: String,
+}
+
+/// When what is new becomes visible.
+#[derive(Debug, Args)]
+pub(crate) struct Releases {
+    /// When a new release becomes visible: `auto`, `manual` (see `package release`) or `delayed`.
+    #[arg(long, value_parser = ["auto", "manual", "delayed"])]
+    releases: Option<String>,
+    /// After how many hours, where they are delayed.
+    #[arg(long, value_name = "HOURS")]
+    release_delay_hours: Option<u32>,
+}
+
+impl Releases {
+    /// Adds what was given to the body of a request.
+    pub(super) fn add_to(&self, body: &mut Value) {
+        if let Some(releases) = &self.releases {
+            body["releases"] = json!(releases);
+        }
+        if let Some(hours) = self.release_delay_hours {
+            body["release_delay_hours"] = json!(hours);
+        }
+    }
 }

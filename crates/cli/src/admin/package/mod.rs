@@ -21,7 +21,7 @@ use crate::exit::Failure;
 
 pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Failure> {
     match command {
-        Command::Add { repository_url, name, upload_only, fork, credential, monorepo, tag_pattern } => {
+        Command::Add { repository_url, name, upload_only, fork, credential, monorepo, tag_pattern, releases } => {
             let kind = upload_only.then(|| "artifact".to_owned());
             let mut body = given(&[
                 ("repository_url", &repository_url),
@@ -30,6 +30,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Fai
                 ("credential", &credential),
                 ("tag_pattern", &tag_pattern),
             ]);
+            releases.add_to(&mut body);
             if !monorepo.is_empty() {
                 body["monorepo"] = json!(monorepo);
             }
@@ -38,8 +39,9 @@ pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Fai
             }
             add(client, &body, upload_only).await
         }
-        Command::Update { package, repository_url, credential } => {
-            let body = changed(&[("repository_url", &repository_url), ("credential", &credential)]);
+        Command::Update { package, repository_url, credential, releases } => {
+            let mut body = changed(&[("repository_url", &repository_url), ("credential", &credential)]);
+            releases.add_to(&mut body);
             let after = client.patch(&address(&package), &body).await?;
             let with = after.get("credential").map_or("", |credential| text(credential, "name"));
             let with = if with.is_empty() { String::new() } else { format!(" with the git credential {with}") };
@@ -53,13 +55,26 @@ pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Fai
         Command::Show { package } => {
             let rows = client.list(&format!("{}/versions", address(&package))).await?;
             Ok(Answer::Table(
-                &["version", "stability", "reference", "published_at", "yanked_at", "taken_down_at", "deprecated_at"],
+                &[
+                    "version",
+                    "stability",
+                    "reference",
+                    "published_at",
+                    "held_at",
+                    "yanked_at",
+                    "taken_down_at",
+                    "deprecated_at",
+                ],
                 rows,
             ))
         }
         Command::Sync { package } => sync(client, &package).await,
         Command::Publish { of, file, metadata } => {
             publish(client, &of, Upload::of(&file, metadata.as_deref()).await?).await
+        }
+        Command::Release { of } => change(client, &of, "release", &Value::Null, Consent::default()).await,
+        Command::Replace { of, reason } => {
+            change(client, &of, "replace", &json!({"reason": reason}), Consent::default()).await
         }
         Command::Yank { of, consent } => change(client, &of, "yank", &Value::Null, consent).await,
         Command::Unyank { of } => change(client, &of, "unyank", &Value::Null, Consent::default()).await,

@@ -41,7 +41,14 @@ pub(super) async fn publish(client: &Client, of: &Version, upload: Upload) -> Re
         Sent::Answered(made, new) => (made, new),
         Sent::BrokenOff(error) => return Err(why(client, of, &error).await),
     };
-    let what = if new { "is published" } else { "was there already, byte for byte" };
+    let waits = made.get("held_at").is_some_and(Value::is_string);
+    let what = if waits {
+        "waits for its release"
+    } else if new {
+        "is published"
+    } else {
+        "was there already, byte for byte"
+    };
     let sentence = format!("{} {} {what}; SHA-1 {}", of.package, text(&made, "version"), text(&made, "dist_sha1"));
     Ok(Answer::Thing(made, sentence))
 }
@@ -66,7 +73,11 @@ fn one(of: &Version) -> String {
 fn state(package: &str, after: &Value) -> String {
     let is = |field: &str| after.get(field).is_some_and(Value::is_string);
     let name = format!("{package} {}", text(after, "version"));
+    if is("task") {
+        return format!("{name} may follow its tag; its repository is being read ({})", text(after, "task"));
+    }
     let mut out = match (is("taken_down_at"), is("yanked_at")) {
+        _ if is("held_at") => format!("{name} waits for its release{}", until(after)),
         (true, _) => format!("{name} is taken down: {}", text(after, "taken_down_reason")),
         (false, true) => format!("{name} is yanked; locks that hold it keep working"),
         (false, false) => format!("{name} is in metadata"),
@@ -78,6 +89,14 @@ fn state(package: &str, after: &Value) -> String {
         }
     }
     out
+}
+
+/// When that is by itself.
+fn until(after: &Value) -> String {
+    match text(after, "release_at") {
+        "" => String::new(),
+        at => format!(", by itself at {at}"),
+    }
 }
 
 /// The body of a deprecation or an abandonment.
