@@ -120,7 +120,7 @@ pub async fn version(
     let tenant = transaction.tenant().0;
     let kind = if found.branch { "branch" } else { "tag" };
     let before = sqlx::query!(
-        "select id, reference, kind, metadata, replaceable from version where tenant_id = $1 and package_id = $2 and normalized = $3",
+        "select id, reference, kind, metadata, replaceable, held_at from version where tenant_id = $1 and package_id = $2 and normalized = $3",
         tenant,
         package.0,
         found.normalized
@@ -128,9 +128,16 @@ pub async fn version(
     .fetch_optional(transaction.connection())
     .await?;
     let earlier = before.as_ref().map(|row| row.reference.clone());
+    let replaceable = match &before {
+        Some(row) if row.replaceable == Some(true) => {
+            // It may have been downloaded since somebody said that it may change.
+            row.held_at.is_some() || releases::served(transaction, name, &found.normalized).await? == 0
+        }
+        _ => false,
+    };
     let (id, outcome) = match before {
         Some(row) if row.kind == UPLOAD => return Ok(Published::Uploaded),
-        Some(row) if row.kind == "tag" && row.reference != found.reference && row.replaceable == Some(true) => {
+        Some(row) if row.kind == "tag" && row.reference != found.reference && replaceable => {
             (row.id, Published::Replaced)
         }
         Some(row) if row.kind == "tag" && row.reference != found.reference => return Ok(Published::Moved),
@@ -144,7 +151,7 @@ pub async fn version(
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::json, $12)
          on conflict (tenant_id, id) do update
          set pretty = $5, stability = $6, kind = $7, ref_name = $8, default_branch = $9, aliases = $10, metadata = excluded.metadata, reference = $12
-           , updated_at = now(), gone_at = null",
+           , updated_at = now(), gone_at = null, replaceable = null",
         tenant,
         id,
         package.0,

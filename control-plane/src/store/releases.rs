@@ -158,9 +158,6 @@ pub async fn forget_replaced(
     (name, normalized, reference): (&str, &str, &str),
 ) -> Result<(), StoreError> {
     let tenant = transaction.tenant().0;
-    sqlx::query!("update version set replaceable = null where tenant_id = $1 and id = $2", tenant, version.0)
-        .execute(transaction.connection())
-        .await?;
     sqlx::query!(
         "delete from version_reference where tenant_id = $1 and version_id = $2 and reference = $3",
         tenant,

@@ -5,6 +5,7 @@
 mod archives;
 mod child;
 mod contents;
+mod extractors;
 mod failures;
 mod http;
 mod monorepos;

@@ -99,8 +99,23 @@ async fn a_release_that_nobody_had_may_be_made_anew() {
     assert!(sync(&registry).await.data()["skipped"].to_string().contains("moved"));
     assert_eq!(version(&registry, "1.0.0").await.unwrap()["reference"], second["reference"]);
 
-    // Nor what somebody has.
+    // A permission that finds its tag unmoved is used up: nobody changes the release with it later.
+    git(&repository, &["tag", "-f", "1.0.0", second["reference"].as_str().unwrap()]);
+    sync(&registry).await;
+    replace(json!({"reason": "in case"})).await.status(200);
+    sync(&registry).await;
+    git(&repository, &["tag", "-f", "1.0.0", "main~1"]);
+    assert!(sync(&registry).await.data()["skipped"].to_string().contains("moved"));
+
+    // Nor is one of use that came before the first download.
+    registry.sql("update version set replaceable = true where pretty = '1.0.0'");
     registry.sql("insert into download_count (tenant_id, package_name, normalized, day, downloads, bytes) select tenant_id, name, '1.0.0.0', current_date, 2, 10 from package");
+    registry.sql("delete from git_ref where name = 'refs/tags/1.0.0'");
+    registry.sql("update package set refs_digest = null");
+    sync(&registry).await;
+    assert_eq!(version(&registry, "1.0.0").await.unwrap()["reference"], second["reference"]);
+
+    // Nor what somebody has.
     let refused = replace(json!({"reason": "again"})).await;
     refused.error(409, "CONFLICT", &[]);
     registry.post("/packages/acme/pay/replace/dev-main", json!({"reason": "x"})).await.error(409, "CONFLICT", &[]);

@@ -288,7 +288,7 @@ async fn ids_of_another_tenant_do_not_exist() {
             }
             ("PUT", path) if path.ends_with("/packages") => json!({"packages": []}),
             ("PUT", path) if path.contains("/grants/by-external/") => json!({"package": "theirs/pay"}),
-            ("POST", path) if path.contains("/takedown/") => json!({"reason": "r"}),
+            ("POST", path) if path.contains("/takedown/") || path.contains("/replace/") => json!({"reason": "r"}),
             ("PATCH", path) if path.contains("/versions/") => {
                 json!({"published_at": "2025-01-01T00:00:00Z", "reason": "r"})
             }

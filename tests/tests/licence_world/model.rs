@@ -57,6 +57,8 @@ pub(crate) struct Package {
     pub(crate) name: String,
     /// Whether its vendor is the tenant's alone.
     pub(crate) exclusive: bool,
+    /// The package in whose repository it lies, and whose sync makes it.
+    pub(crate) root: Option<PackageAt>,
     pub(crate) versions: Vec<Version>,
 }
 

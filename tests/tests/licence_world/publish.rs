@@ -1,5 +1,5 @@
-//! The packages: repositories in which several tags stand on one commit, branches go on, and some are forks of others; added,
-//! synced, and then dated.
+//! The packages: repositories in which several tags stand on one commit, branches go on, and some are forks of others; the last ones are
+//! siblings in one repository. Added, synced, and then dated.
 
 use cargoman_testkit::git::Repository;
 use cargoman_testkit::random::Random;
@@ -14,6 +14,8 @@ use crate::version::{Number, Stability};
 
 /// Releases of each package, beside its two branches.
 const RELEASES: usize = 8;
+/// Packages of the monorepo, beside its own: every reference of it stands for one version of each of them.
+const SIBLINGS: usize = 4;
 const DAY: i64 = 86_400;
 /// Of the first commit: 2020-09-13.
 const FIRST: i64 = 1_600_000_000;
@@ -51,11 +53,13 @@ impl Stage<'_> {
                 prefix: if self.random.below(2) == 0 { "v" } else { "" },
             };
             let versions = self.repository(&plan);
-            self.model.packages.push(Package { name: plan.name, exclusive: vendor == "acme", versions });
+            let package = Package { name: plan.name, exclusive: vendor == "acme", root: None, versions };
+            self.model.packages.push(package);
         }
+        self.siblings();
         self.add_all();
         self.operator.ask("PUT", "/vendors/open", &json!({"exclusive": false}));
-        for package in 0..count {
+        for package in 0..self.model.packages.len() {
             for _ in 0..self.random.below(3) {
                 self.go_on(package, false);
             }
@@ -67,18 +71,48 @@ impl Stage<'_> {
         let repository = self.world.repository(&plan.name);
         let versions = match plan.fork {
             Some(original) => self.fork(plan, &repository, original),
-            None => self.original(plan, &repository),
+            None => self.original(plan, &repository, &[]),
         };
         self.repositories.push(repository);
         versions
     }
 
-    fn original(&mut self, plan: &Plan, repository: &Repository) -> Vec<Version> {
+    /// One repository with a package at its root and more of them below.
+    fn siblings(&mut self) {
+        let plans: Vec<Plan> = (0..=SIBLINGS)
+            .map(|number| Plan {
+                name: format!("acme/s{number}"),
+                fork: None,
+                alias: (self.random.below(2) == 0).then(|| Number::line(2)),
+                prefix: "v",
+            })
+            .collect();
+        let (plan, children) = plans.split_first().expect("a root");
+        let repository = self.world.repository(&plan.name);
+        let versions = self.original(plan, &repository, children);
+        let head = versions.last().expect("main").references[0].clone();
+        self.repositories.push(repository);
+        let root = self.model.packages.len();
+        for plan in &plans {
+            let mut versions = versions.clone();
+            versions.retain(|version| !version.main);
+            versions.push(main(plan, head.commit.clone(), head.published));
+            let root = (plan.name != plans[0].name).then_some(root);
+            self.model.packages.push(Package { name: plan.name.clone(), exclusive: true, root, versions });
+        }
+    }
+
+    fn original(&mut self, plan: &Plan, repository: &Repository, children: &[Plan]) -> Vec<Version> {
         let random = &mut self.random;
         let mut now = FIRST + i64::try_from(random.below(30)).expect("small") * DAY;
         let mut number = Number::release([1, 0, 0]);
         let mut versions = Vec::new();
         repository.write("composer.json", manifest(plan));
+        for child in children {
+            let folder = child.name.rsplit('/').next().expect("a name");
+            repository.write(&format!("packages/{folder}/composer.json"), manifest(child));
+            repository.write(&format!("packages/{folder}/Of.php"), format!("<?php // {}\n", child.name));
+        }
         let commit = |release: usize, seconds: i64| {
             repository.write("src/Release.php", format!("<?php // {} {release}\n", plan.name));
             repository.date(u64::try_from(seconds).expect("after 1970")).commit("Work");
@@ -135,42 +169,56 @@ impl Stage<'_> {
             .model
             .packages
             .iter()
-            .map(|package| {
-                let url = self.world.repository_url(&package.name);
-                (self.operator.post("/packages", &json!({"repository_url": url, "name": package.name})), package)
+            .enumerate()
+            .filter(|(_, package)| package.root.is_none())
+            .map(|(at, package)| {
+                let mut body =
+                    json!({"repository_url": self.world.repository_url(&package.name), "name": package.name});
+                if self.model.packages.iter().any(|other| other.root == Some(at)) {
+                    body["monorepo"] = json!("packages/*");
+                }
+                (self.operator.post("/packages", &body), package)
             })
             .collect();
         for (answer, package) in added {
             let task = self.operator.finished(answer["task"].as_str().expect("the first sync"));
             assert_eq!(task["state"], "succeeded", "{task:#}");
-            let names = texts(&task["result"]["added"]);
-            assert_eq!(names.len(), package.versions.len(), "{}: {task:#}", package.name);
+            let added = self.operator.versions(&package.name).len();
+            assert_eq!(added, package.versions.len(), "{}: {task:#}", package.name);
+        }
+        for child in self.model.packages.iter().filter(|package| package.root.is_some()) {
+            assert_eq!(self.operator.versions(&child.name).len(), child.versions.len(), "{}", child.name);
         }
     }
 
     /// A branch goes on, and with `release` there is a release more; then a sync, which sees all that for the first time.
     pub(crate) fn go_on(&mut self, package: PackageAt, release: bool) {
-        let repository = &self.repositories[package];
+        let root = self.model.packages[package].root.unwrap_or(package);
+        let repository = &self.repositories[root];
         let main = self.random.below(4) > 0;
         let branch = if main { "main" } else { "1.x" };
         repository.checkout(branch).write("src/Next.php", format!("<?php // {}\n", self.random.draw()));
         repository.date(u64::try_from(Utc::now().timestamp()).expect("after 1970")).commit("Further");
         let commit = repository.head();
-        let number =
-            Number::release([9, 0, u32::try_from(self.model.packages[package].versions.len()).expect("small")]);
+        let number = Number::release([9, 0, u32::try_from(self.model.packages[root].versions.len()).expect("small")]);
         if release {
             repository.tag(&number.pretty());
         }
-        let result = self.operator.sync(&self.model.packages[package].name);
-        assert_eq!(texts(&result["updated"]).len(), 1, "{result:#}");
+        let result = self.operator.sync(&self.model.packages[root].name);
         // Between the sync and whatever comes next.
         let published = Utc::now();
-        let versions = &mut self.model.packages[package].versions;
-        let moved = versions.iter_mut().find(|version| version.stability == Stability::Dev && version.main == main);
-        moved.expect("both branches are there").references.push(Reference { commit: commit.clone(), published });
-        if release {
-            versions.push(version(number.pretty(), number, commit, published));
+        let all = self.model.packages.iter_mut().enumerate();
+        let concerned = all.filter(|(at, one)| *at == root || one.root == Some(root)).map(|(_, one)| one);
+        let mut count = 0;
+        for Package { versions, .. } in concerned {
+            let moved = versions.iter_mut().find(|version| version.stability == Stability::Dev && version.main == main);
+            moved.expect("both branches are there").references.push(Reference { commit: commit.clone(), published });
+            if release {
+                versions.push(version(number.pretty(), number, commit.clone(), published));
+            }
+            count += 1;
         }
+        assert_eq!(texts(&result["updated"]).len(), count, "{result:#}");
     }
 
     /// Two in five references get another date, the earlier ones of branches too.

@@ -18,7 +18,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) world: &'a World,
     pub(crate) operator: Operator<'a>,
     pub(crate) model: Model,
-    /// In the order of the model's packages.
+    /// In the order of the model's packages, but for those that lie in another's.
     pub(crate) repositories: Vec<Repository>,
     pub(crate) random: Random,
 }
