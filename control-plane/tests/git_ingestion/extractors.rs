@@ -36,7 +36,10 @@ fn three_extractors_agree() {
     for (at, zip) in zips.iter().enumerate() {
         let python: Found = python[at].iter().map(|(path, (_, content))| (path.clone(), content.clone())).collect();
         assert_eq!(python, php[at], "PHP, seed {at}");
-        assert_eq!(python, by_info_zip(zip), "Info-ZIP, seed {at}");
+        // Info-ZIP calls an archive without entries a failure.
+        if !python.is_empty() {
+            assert_eq!(python, by_info_zip(zip), "Info-ZIP, seed {at}");
+        }
     }
 }
 
