@@ -98,6 +98,8 @@ pub struct GitConfig {
     pub known_hosts: Option<PathBuf>,
     /// Folder of the mirrors; without it `git` in the data folder.
     pub root: Option<PathBuf>,
+    /// User as whom repositories are read, where we are root.
+    pub user: Option<String>,
     /// Wall-clock seconds after which a sync is killed.
     pub timeout_seconds: u64,
     /// How often a repository is looked at of which no webhook tells, in minutes; 0 for never.
@@ -112,6 +114,7 @@ impl Default for GitConfig {
             allowed_ports: vec![443, 22],
             known_hosts: None,
             root: None,
+            user: None,
             timeout_seconds: 900,
             poll_minutes: 15,
         }

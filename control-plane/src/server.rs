@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::config::{Config, StorageKind};
 use crate::dists::heal::Healer;
+use crate::git::account::{Account, AccountError};
 use crate::git::child::Worker;
 use crate::git::network::Network;
 use crate::http::gate::{Gate, Patience};
@@ -98,6 +99,9 @@ pub enum StartError {
     /// The edge API's certificate.
     #[error("server.edge_tls_certificate: {0}")]
     Tls(#[from] TlsError),
+    /// As whom repositories are read.
+    #[error(transparent)]
+    Account(#[from] AccountError),
     /// Whom to believe.
     #[error(transparent)]
     Trust(#[from] TrustError),
@@ -142,6 +146,11 @@ impl Server {
             std::fs::File::open(file).map_err(|error| StartError::KnownHosts(file.display().to_string(), error))?;
         }
         let trust = Trust::read(&start.config.trust.ca_files)?;
+        if let (Some(user), Some(root)) = (&start.config.git.user, &start.config.git.root) {
+            let account = Account::named(user)?;
+            account.take(root)?;
+            start.git_worker = start.git_worker.as_account(account);
+        }
         let server = &start.config.server;
         let tls = match (&server.edge_tls_certificate, &server.edge_tls_key) {
             (Some(certificate), Some(key)) => Some(tls::server_config(certificate, key)?),

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWri
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 
+use super::account::{Account, make_folder};
 use super::protocol::{Event, Failed, FailureCode, Request};
 use super::text::printable;
 use crate::crash;
@@ -27,6 +28,7 @@ pub struct Worker {
     program: PathBuf,
     arguments: Vec<OsString>,
     grace: Duration,
+    account: Option<Account>,
 }
 
 /// How a sync ended well.
@@ -50,7 +52,22 @@ impl Worker {
     /// Another program that calls [`super::worker::run`].
     #[must_use]
     pub fn new(program: PathBuf, arguments: Vec<OsString>) -> Self {
-        Self { program, arguments, grace: GRACE }
+        Self { program, arguments, grace: GRACE, account: None }
+    }
+
+    /// As another user than we are.
+    #[must_use]
+    pub fn as_account(self, account: Account) -> Self {
+        Self { account: Some(account), ..self }
+    }
+
+    /// Makes a folder in which it works.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        let (account, folder) = (self.account, folder.to_owned());
+        tokio::task::spawn_blocking(move || make_folder(account, &folder)).await.map_err(io::Error::other)?
     }
 
     /// With another time between the worker's own limit and its killing.
@@ -92,6 +109,9 @@ impl Worker {
         command.args(&self.arguments).env_clear();
         if let Some(wanted) = std::env::var_os(crash::VARIABLE).filter(|_| cfg!(debug_assertions)) {
             command.env(crash::VARIABLE, wanted);
+        }
+        if let Some(account) = self.account {
+            command.uid(account.uid).gid(account.gid);
         }
         command
             .env("HOME", "/nonexistent")

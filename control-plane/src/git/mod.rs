@@ -5,6 +5,7 @@
 //! slow what serves. [`child`] is the parent's side of the pipe, [`protocol`] what travels through it. This module must never
 //! write to the database, never run the `git` program, and never check out a tree.
 
+pub mod account;
 pub mod address;
 mod archive;
 mod attributes;

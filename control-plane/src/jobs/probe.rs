@@ -23,7 +23,7 @@ pub async fn package_name(
         message: format!("cannot make a folder for the repository: {error}"),
         remedy: "look at free disk space and permissions of the data folder".to_owned(),
     };
-    tokio::fs::create_dir_all(&folder).await.map_err(machine)?;
+    state.git_worker.make_folder(&folder).await.map_err(machine)?;
     let request = Request {
         mode: Mode::Probe,
         repository_url: repository_url.to_owned(),

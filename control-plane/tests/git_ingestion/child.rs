@@ -1,9 +1,11 @@
 //! The worker as what it is in production: a child process, bounded and disposable.
 
 use std::ffi::OsString;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cargoman_control_plane::git::account::Account;
 use cargoman_control_plane::git::child::{End, Worker};
 use cargoman_control_plane::git::protocol::{Event, Failed, FailureCode, Limits, Request};
 use tokio::sync::mpsc;
@@ -120,4 +122,41 @@ async fn the_child_is_bounded() {
         Ok(_) => assert!(survived.versions.is_empty() && !survived.skipped.is_empty(), "{survived:#?}"),
         Err(failed) => assert!(matches!(failed.code, FailureCode::Died | FailureCode::Machine), "{failed:?}"),
     }
+}
+
+/// Where we are root, the worker is somebody else: it cannot read what is ours, and all it writes is its own.
+#[tokio::test]
+async fn as_another_user() {
+    let Ok(account) = Account::named("nobody") else {
+        println!("not root: nobody else can be asked");
+        return;
+    };
+    let repository = Repository::with_package("acme/pay");
+    repository.tag("1.0.0");
+    let server = Server::start(repository.folder.path());
+    // A place and a program to which everybody finds the way.
+    let place = Place::new();
+    let everybody = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(place.folder.path(), everybody.clone()).unwrap();
+    let program = place.folder.path().join("git-worker");
+    std::fs::copy(env!("CARGO_BIN_EXE_git-worker"), &program).unwrap();
+    std::fs::set_permissions(&program, everybody).unwrap();
+    let root = place.folder.path().join("git");
+    std::fs::create_dir_all(root.join("older.git/objects")).unwrap();
+    account.take(&root).unwrap();
+    let worker = Worker::new(program, Vec::new()).as_account(account);
+    let mut request = place.request(&server.url("work/.git"));
+    (request.mirror, request.output) = (root.join("tenant/pay.git"), root.join("tenant/pay.out"));
+    worker.make_folder(&request.output).await.unwrap();
+    let (end, events) = run(&worker, &request).await;
+    assert_eq!(end, Ok(End::Finished));
+    let answer = collect(events.into_iter());
+    for path in [&request.mirror, &request.output, &answer.versions[0].dist.path, &root.join("older.git/objects")] {
+        assert_eq!(path.metadata().unwrap().uid(), account.uid, "{}", path.display());
+    }
+    // The repository itself lies where it has no way.
+    std::fs::set_permissions(repository.folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    request.repository_url = repository.url();
+    let (end, _) = run(&worker, &request).await;
+    assert_eq!(end.unwrap_err().code, FailureCode::NotFound);
 }

@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
@@ -18,6 +18,7 @@ use super::super::protocol::{Credential, Failed, FailureCode, Limits, Request};
 use super::super::refs::advertisement::Advertisement;
 use super::super::refs::ls_refs::{self, Server};
 use super::super::text::printable;
+use super::meter::{Meter, too_slow};
 use super::resolver::{CheckedResolver, ForbiddenAddress};
 use crate::trust;
 
@@ -286,17 +287,6 @@ fn forbidden(error: &ForbiddenAddress) -> Failed {
     )
 }
 
-fn too_slow(limits: &Limits) -> Failed {
-    Failed::new(
-        FailureCode::Limit,
-        format!(
-            "the remote is too slow: it must send at least {} bytes a second over {} seconds, and all within {} seconds",
-            limits.minimum_rate, limits.rate_seconds, limits.network_seconds
-        ),
-        "sync it again once the remote is faster; for very large repositories ask the operator of this registry to raise the limit",
-    )
-}
-
 fn redirect_refused(how: &str) -> Failed {
     Failed::new(
         FailureCode::Redirect,
@@ -335,7 +325,8 @@ struct Metered {
 
 impl Metered {
     fn new(body: Response, remote: &HttpRemote, bound: Option<(Arc<AtomicU64>, u64)>) -> Self {
-        let meter = Meter { bound, ..Meter::new(remote.limits.clone(), remote.deadline) };
+        let mut meter = Meter::new(remote.limits.clone(), remote.deadline);
+        meter.bound = bound;
         Self { body, meter }
     }
 }
@@ -351,42 +342,6 @@ impl Read for Metered {
             self.meter.count(Instant::now(), length as u64).map_err(io::Error::other)?;
         }
         Ok(length)
-    }
-}
-
-/// Keeps the deadline, the rate and the bound on size.
-pub(super) struct Meter {
-    pub(super) limits: Limits,
-    deadline: Instant,
-    /// Start of the current stretch over which the rate is measured, and what came in it.
-    since: Instant,
-    bytes: u64,
-    /// Bytes received so far by all bodies together, and how many there may be.
-    pub(super) bound: Option<(Arc<AtomicU64>, u64)>,
-}
-
-impl Meter {
-    pub(super) fn new(limits: Limits, deadline: Instant) -> Self {
-        Self { limits, deadline, since: Instant::now(), bytes: 0, bound: None }
-    }
-
-    pub(super) fn count(&mut self, now: Instant, length: u64) -> Result<()> {
-        if now >= self.deadline {
-            return Err(too_slow(&self.limits));
-        }
-        self.bytes += length;
-        if now.duration_since(self.since) >= Duration::from_secs(self.limits.rate_seconds) {
-            if self.bytes < self.limits.minimum_rate.saturating_mul(self.limits.rate_seconds) {
-                return Err(too_slow(&self.limits));
-            }
-            (self.since, self.bytes) = (now, 0);
-        }
-        if let Some((received, most)) = &self.bound
-            && received.fetch_add(length, Ordering::Relaxed) + length > *most
-        {
-            return Err(Failed::limit(format!("the remote sends more than {} MiB", most >> 20)));
-        }
-        Ok(())
     }
 }
 
@@ -436,24 +391,5 @@ mod tests {
         let failed = HttpRemote::new(base, &request, AllowedHosts::default()).unwrap().advertisement().unwrap_err();
         assert_eq!(failed.code, FailureCode::ForbiddenAddress, "{failed:?}");
         assert!(failed.message.starts_with("repository_url: localhost leads to the address "), "{failed:?}");
-    }
-
-    /// G-S2. The clock is an argument: nothing waits here.
-    #[test]
-    fn slow_or_endless_remotes() {
-        let start = Instant::now();
-        let second = Duration::from_secs(1);
-        let run = |bytes: u64, most: u64| {
-            let (limits, bound) = (Limits::default(), Some((Arc::default(), most)));
-            let mut meter = Meter { limits, deadline: start + 300 * second, since: start, bytes: 0, bound };
-            (1..400u32).find_map(|at| meter.count(start + at * second, bytes).err().map(|failed| (at, failed.message)))
-        };
-        let (at, message) = run(1, u64::MAX).unwrap();
-        assert!(at == 30 && message.contains("too slow"), "{at} {message}");
-        assert_eq!(run(1023, u64::MAX).unwrap().0, 30);
-        let (at, message) = run(1024, u64::MAX).unwrap();
-        assert!(at == 300 && message.contains("within 300 seconds"), "{at} {message}");
-        let (at, message) = run(1 << 20, 10 << 20).unwrap();
-        assert!(at == 11 && message.contains("more than 10 MiB"), "{at} {message}");
     }
 }

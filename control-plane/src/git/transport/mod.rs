@@ -2,6 +2,7 @@
 //! negotiation and the indexing of the pack. libgit2's own network code is not compiled in for https, and is shadowed for http.
 
 pub(super) mod client;
+mod meter;
 mod resolver;
 pub(super) mod smart;
 pub(super) mod ssh;

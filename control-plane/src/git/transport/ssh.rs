@@ -20,7 +20,7 @@ use super::super::protocol::{Credential, Failed, FailureCode, Limits, Request};
 use super::super::refs::advertisement::{Advertisement, SERVICE};
 use super::super::text::printable;
 use super::super::url::SshAddress;
-use super::client::Meter;
+use super::meter::Meter;
 
 /// Where the client lies: the worker has no search path.
 const CLIENTS: [&str; 3] = ["/usr/bin/ssh", "/usr/local/bin/ssh", "/bin/ssh"];

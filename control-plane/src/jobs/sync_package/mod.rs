@@ -151,7 +151,7 @@ async fn begin(state: &State, job: &Claimed) -> Result<TenantTransaction, StoreE
 
 async fn sync(state: &State, job: &Claimed, package: PackageId, output: &Path) -> Result<SyncResult, SyncError> {
     tokio::fs::remove_dir_all(output).await.ok();
-    tokio::fs::create_dir_all(output).await.map_err(|error| SyncError::Folder(output.to_owned(), error))?;
+    state.git_worker.make_folder(output).await.map_err(|error| SyncError::Folder(output.to_owned(), error))?;
     let mut transaction = begin(state, job).await?;
     let plan = Plan::read(&mut transaction, package).await?;
     let children = children::known(&mut transaction, package).await?;
