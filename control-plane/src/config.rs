@@ -104,6 +104,8 @@ pub struct GitConfig {
     pub timeout_seconds: u64,
     /// How often a repository is looked at of which no webhook tells, in minutes; 0 for never.
     pub poll_minutes: u64,
+    /// How often the projects of groups at forges are listed, in minutes; 0 for never.
+    pub group_minutes: u64,
 }
 
 impl Default for GitConfig {
@@ -117,6 +119,7 @@ impl Default for GitConfig {
             user: None,
             timeout_seconds: 900,
             poll_minutes: 15,
+            group_minutes: 60,
         }
     }
 }
@@ -284,6 +287,9 @@ impl Config {
         }
         if self.git.poll_minutes > 7 * 24 * 60 {
             problems.push("git.poll_minutes: must be 0 (never) to 10080 (a week)".to_owned());
+        }
+        if self.git.group_minutes > 7 * 24 * 60 {
+            problems.push("git.group_minutes: must be 0 (never) to 10080 (a week)".to_owned());
         }
         if !(1 << 10..=2 << 30).contains(&self.uploads.max_size) {
             problems.push("uploads.max_size: must be 1024 (1 KiB) to 2147483648 (2 GiB)".to_owned());

@@ -3,6 +3,7 @@
 //! The arrow of dependencies is http, jobs, git → store → domain → crates. All SQL stands in [`store`]; [`domain`] knows
 //! neither sqlx nor axum.
 
+mod add_package;
 mod archive_name;
 pub mod clock;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod dists;
 pub mod domain;
 pub mod effect;
 pub mod error;
+pub mod forge;
 pub mod git;
 pub mod http;
 pub mod jobs;

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::config::{Config, StorageKind};
 use crate::dists::heal::Healer;
+use crate::forge::installations::InstallationTokens;
 use crate::git::account::{Account, AccountError};
 use crate::git::child::Worker;
 use crate::git::network::Network;
@@ -276,6 +277,7 @@ async fn work(
         jobs_waiting: link.jobs_queued(),
         token_uses: Arc::default(),
         link: Arc::clone(&link),
+        installation_tokens: InstallationTokens::default(),
         healer: Healer::default(),
     };
     if access.alone {

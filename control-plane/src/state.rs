@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::dists::heal::Healer;
+use crate::forge::installations::InstallationTokens;
 use crate::git::child::Worker;
 use crate::git::network::Network;
 use crate::link::Link;
@@ -32,6 +33,8 @@ pub struct State {
     pub secrets: Arc<Secrets>,
     /// What seals and opens the secrets of others that the database keeps.
     pub keyring: Arc<Keyring>,
+    /// What GitHub Apps were given to read repositories with.
+    pub installation_tokens: InstallationTokens,
     /// Rung when a job was queued by this instance, so that it begins at once.
     pub jobs_waiting: Arc<Notify>,
     /// When tokens were last used, until that is written.

@@ -14,6 +14,9 @@ pub enum GitCredentialKind {
     Https,
     /// A private key, over ssh.
     Ssh,
+    /// The private key of a GitHub App, which gets tokens for https with it.
+    #[serde(rename = "github-app")]
+    GithubApp,
 }
 
 impl GitCredentialKind {
@@ -23,6 +26,7 @@ impl GitCredentialKind {
         match self {
             Self::Https => "https",
             Self::Ssh => "ssh",
+            Self::GithubApp => "github-app",
         }
     }
 
@@ -31,10 +35,12 @@ impl GitCredentialKind {
     /// # Errors
     /// When there is no such kind.
     pub fn parse(text: &str) -> Result<Self, WordError> {
-        [Self::Https, Self::Ssh]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| WordError("must be https (user name and access token) or ssh (a key)".to_owned()))
+        [Self::Https, Self::Ssh, Self::GithubApp].into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
+            WordError(
+                "must be https (user name and access token), ssh (a key) or github-app (the key of a GitHub App)"
+                    .to_owned(),
+            )
+        })
     }
 }
 

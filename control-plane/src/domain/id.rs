@@ -88,6 +88,8 @@ id! {
     EdgeId = "edge_";
     /// A hook that a forge calls.
     HookId = "hook_";
+    /// A group of projects at a forge.
+    ForgeGroupId = "fgrp_";
     /// A delivery of a forge.
     DeliveryId = "dlv_";
     /// A join token of an edge.

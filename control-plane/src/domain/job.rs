@@ -11,6 +11,9 @@ use crate::domain::id::JobId;
 /// Reads a package's repository and publishes what is new.
 pub const SYNC_PACKAGE: &str = "sync_package";
 
+/// Looks which projects of a group at a forge are packages.
+pub const SYNC_GROUP: &str = "sync_group";
+
 /// What goes first when more waits than can be done at once. Whoever waits long goes before who has just come, whatever he asks for:
 /// [`AGE`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -85,10 +88,12 @@ pub struct Progress {
 pub struct Job {
     /// Id.
     pub id: JobId,
-    /// What it does, `sync_package`.
+    /// What it does: `sync_package` or `sync_group`.
     pub kind: String,
     /// Name of the package it is about.
     pub package: Option<String>,
+    /// Address of the group of projects it is about.
+    pub group: Option<String>,
     /// `queued`, `running`, `succeeded`, `failed` or `cancelled`.
     pub state: String,
     /// How soon it is done.

@@ -6,6 +6,7 @@ pub mod collection;
 pub mod credential;
 pub mod customer;
 pub mod deletion;
+pub mod forge_group;
 pub mod freeze;
 pub mod git_credential;
 pub mod grant;

@@ -22,6 +22,6 @@ mod plan;
 pub mod protocol;
 mod refs;
 mod text;
-mod transport;
+pub(crate) mod transport;
 pub mod url;
 pub mod worker;

@@ -109,6 +109,11 @@ impl Fields {
         self.map.get(name).is_some_and(|value| !value.is_null())
     }
 
+    /// Whether a field is a list of nothing.
+    pub(crate) fn is_empty_list(&self, name: &str) -> bool {
+        self.map.get(name).and_then(Value::as_array).is_some_and(Vec::is_empty)
+    }
+
     /// Any JSON.
     pub(crate) fn any(&mut self, name: &str) -> Patch<Value> {
         match self.map.shift_remove(name) {

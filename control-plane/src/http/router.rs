@@ -11,8 +11,8 @@ use crate::error::ApiError;
 use crate::http::fields::MOST_BODY;
 use crate::http::operator::Caller;
 use crate::http::rest::{
-    audit, collections, credentials, customers, deletions, edges, explain, git_credentials, hooks, me, packages,
-    preview, settings, stats, sync, tasks, tenants, vendors,
+    audit, collections, credentials, customers, deletions, edges, explain, forge_groups, git_credentials, github_app,
+    hooks, me, packages, preview, settings, stats, sync, tasks, tenants, vendors,
 };
 use crate::http::{edge, idempotency, propagation, request_id, webhook};
 use crate::state::State;
@@ -106,6 +106,15 @@ fn tenant_wide() -> Router<State> {
         .route("/hooks/{id}/rotate", post(hooks::rotate))
         .route("/hooks/{id}/deliveries", get(hooks::deliveries))
         .route("/hooks/{id}/deliveries/{delivery}/replay", post(hooks::replay))
+        .route("/forge-groups", get(forge_groups::list).post(forge_groups::create))
+        .route("/forge-groups/{id}", get(forge_groups::show).patch(forge_groups::patch).delete(forge_groups::delete))
+        .route("/forge-groups/{id}/projects", get(forge_groups::projects))
+        .route("/forge-groups/{id}/sync", post(forge_groups::sync))
+        .route("/github-app/status", get(github_app::status))
+        .route("/github-app/install-url", get(github_app::install_url))
+        .route("/github-app/installations", get(github_app::installations))
+        .route("/github-app/installations/{id}/repositories", get(github_app::repositories))
+        .route("/github-app/installations/{id}/sync", post(github_app::sync))
         .route("/vendors", get(vendors::list))
         .route("/vendors/{vendor}", put(vendors::put))
         .route("/tasks", get(tasks::list))

@@ -8,6 +8,7 @@ pub mod probe;
 mod purge;
 mod release;
 pub(crate) mod repository_credential;
+pub(crate) mod sync_group;
 mod sync_package;
 
 use std::time::Duration;
@@ -16,7 +17,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::crash::{self, Point};
-use crate::domain::job::{Priority, SYNC_PACKAGE, backoff};
+use crate::domain::job::{Priority, SYNC_GROUP, SYNC_PACKAGE, backoff};
 use crate::state::State;
 use crate::store::StoreError;
 use crate::store::jobs::{Claimed, Ending, Renewed};
@@ -165,6 +166,7 @@ async fn perform_and_tell(state: &State, job: &Claimed) -> Result<serde_json::Va
 async fn perform(state: &State, job: &Claimed) -> Result<serde_json::Value, Stopped> {
     match job.kind.as_str() {
         SYNC_PACKAGE => sync_package::run(state, job).await,
+        SYNC_GROUP => sync_group::run(state, job).await,
         other => Err(Stopped::failed(format_args!("this release knows no job of the kind `{other}`"))),
     }
 }

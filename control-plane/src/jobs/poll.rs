@@ -17,6 +17,26 @@ const SELDOM: u32 = 24;
 
 /// Polls for as long as the program runs. Several instances may do so at once.
 pub(super) async fn run(state: State) {
+    tokio::join!(packages(&state), groups(&state));
+}
+
+/// Groups at forges: what became a package there without anybody telling us.
+async fn groups(state: &State) {
+    let every = Duration::from_secs(state.config.git.group_minutes * 60);
+    if every.is_zero() {
+        return;
+    }
+    loop {
+        match state.database.system().queue_group_polls(every, MOST).await {
+            Ok(0) => {}
+            Ok(_) => state.jobs_waiting.notify_one(),
+            Err(error) => tracing::warn!(%error, "cannot look which groups are to be polled; trying again"),
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn packages(state: &State) {
     let every = Duration::from_secs(state.config.git.poll_minutes * 60);
     if every.is_zero() {
         return;

@@ -36,6 +36,17 @@ pub struct Hook {
     pub refused_reason: Option<String>,
 }
 
+impl Hook {
+    /// Where it is called, below the tenant's address.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self.provider {
+            Provider::Packagist => "/api/update-package".to_owned(),
+            provider => format!("/api/webhooks/{}/{}", provider.as_str(), self.id),
+        }
+    }
+}
+
 struct Row {
     id: Uuid,
     provider: String,

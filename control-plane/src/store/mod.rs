@@ -22,6 +22,8 @@ pub mod dists;
 pub mod edge_members;
 pub mod edge_reads;
 pub mod edges;
+pub mod forge_groups;
+pub mod forge_projects;
 pub mod git_credentials;
 pub mod grants;
 pub mod hooks;

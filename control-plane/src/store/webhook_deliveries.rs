@@ -24,7 +24,7 @@ pub struct Received {
     pub delivery_key: Option<String>,
     /// What it said, as far as it is of interest.
     pub hint: Value,
-    /// `queued`, `no_package`, `ignored`, `ping`, `frozen` or `moved`.
+    /// `queued`, `no_package`, `ignored`, `ping`, `frozen`, `moved` or `group`.
     pub outcome: String,
     /// Why.
     pub reason: Option<String>,
@@ -250,6 +250,42 @@ pub async fn concerned(transaction: &mut TenantTransaction, remote: &Remote) -> 
             })
         })
         .collect()
+}
+
+/// One package that has a repository, locked against other writers.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn one(transaction: &mut TenantTransaction, package: PackageId) -> Result<Option<Concerned>, StoreError> {
+    let tenant = transaction.tenant().0;
+    let row = sqlx::query!(
+        r#"select name, repository_url as "repository_url!", remote_id from package
+         where tenant_id = $1 and id = $2 and repository_url is not null for no key update"#,
+        tenant,
+        package.0
+    )
+    .fetch_optional(transaction.connection())
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let name = PackageName::parse(&row.name).map_err(|error| StoreError::inconsistent("package", error))?;
+    Ok(Some(Concerned { id: package, name, repository_url: row.repository_url, remote_id: row.remote_id }))
+}
+
+/// Notes what a forge calls a package's repository, if it did not say before.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn named(transaction: &mut TenantTransaction, package: PackageId, remote_id: &str) -> Result<(), StoreError> {
+    let tenant = transaction.tenant().0;
+    sqlx::query!(
+        "update package set remote_id = coalesce(remote_id, $3) where tenant_id = $1 and id = $2",
+        tenant,
+        package.0,
+        remote_id
+    )
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
 }
 
 /// Notes that a forge told us of a push, and what it calls the repository.

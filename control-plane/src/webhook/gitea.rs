@@ -11,11 +11,12 @@ pub(super) fn read(headers: &HeaderMap, body: &Value) -> Result<Delivery, Unread
     let event = event.ok_or_else(|| Unreadable("the header X-Gitea-Event is missing".to_owned()))?;
     let mut hint = match (event.as_str(), at(body, "/action")) {
         ("push" | "create" | "delete", _) => Hint::Pushed { repository: github::repository(body)? },
+        ("repository", Some("created")) => Hint::Appeared { repository: github::repository(body)? },
         ("repository", Some("deleted")) => Hint::Gone { repository: github::repository(body)? },
         _ => Hint::Nothing,
     };
     // The same number on another forge is another repository.
-    if let Hint::Pushed { repository } | Hint::Gone { repository } = &mut hint {
+    if let Hint::Pushed { repository } | Hint::Gone { repository } | Hint::Appeared { repository } = &mut hint {
         repository.id = repository.id.take().map(|id| id.replacen("github:", "gitea:", 1));
     }
     Ok(Delivery { key: of("x-forgejo-delivery", "x-gitea-delivery"), event, hint })

@@ -12,14 +12,30 @@ pub(super) fn read(headers: &HeaderMap, body: &Value) -> Result<Delivery, Unread
         "ping" => Hint::Ping,
         "push" | "create" | "delete" => Hint::Pushed { repository: repository(body)? },
         "repository" => of_repository(body)?,
+        "installation_repositories" => installed(body, "/repositories_added"),
+        "installation" => match at(body, "/action") {
+            Some("created" | "unsuspend" | "new_permissions_accepted") => installed(body, "/repositories"),
+            _ => Hint::Nothing,
+        },
         _ => Hint::Nothing,
     };
     Ok(Delivery { key: name(header(headers, "x-github-delivery")), event, hint })
 }
 
+/// An account lets the App see repositories. They are named without an address: of the first one the account is of interest.
+fn installed(body: &Value, list: &str) -> Hint {
+    let path = at(body, &format!("{list}/0/full_name")).map(str::to_owned);
+    let account = at(body, "/installation/account/login").map(|account| format!("{account}/*"));
+    match path.or(account) {
+        Some(path) => Hint::Appeared { repository: Remote { id: None, addresses: Vec::new(), path: Some(path) } },
+        None => Hint::Nothing,
+    }
+}
+
 fn of_repository(body: &Value) -> Result<Hint, Unreadable> {
     let now = repository(body)?;
     let from = match at(body, "/action") {
+        Some("created") => return Ok(Hint::Appeared { repository: now }),
         Some("deleted") => return Ok(Hint::Gone { repository: now }),
         // The default branch may be another one.
         Some("edited" | "publicized" | "privatized" | "unarchived") => return Ok(Hint::Pushed { repository: now }),
@@ -80,7 +96,14 @@ mod tests {
         }
         assert_eq!(of("ping", "", json!({})), Hint::Ping);
         assert_eq!(of("issues", "opened", json!({})), Hint::Nothing);
-        assert_eq!(of("repository", "created", json!({})), Hint::Nothing);
+        assert_eq!(of("repository", "created", json!({})), Hint::Appeared { repository: now.clone() });
+        let added = json!({"action": "added", "installation": {"account": {"login": "acme"}}, "repositories_added": [{"id": 9, "full_name": "acme/new"}]});
+        let all = json!({"action": "created", "installation": {"account": {"login": "acme"}}});
+        for (event, body, path) in [("installation_repositories", added, "acme/new"), ("installation", all, "acme/*")] {
+            let Hint::Appeared { repository } = read_as(event, &body).unwrap().hint else { panic!("{event}") };
+            assert_eq!((repository.path.as_deref(), repository.addresses.len()), (Some(path), 0));
+        }
+        assert_eq!(read_as("installation", &json!({"action": "deleted"})).unwrap().hint, Hint::Nothing);
         assert_eq!(of("repository", "deleted", json!({})), Hint::Gone { repository: now.clone() });
         for (action, changes, old) in [
             ("renamed", json!({"repository": {"name": {"from": "payment"}}}), "github.com/acme/payment"),

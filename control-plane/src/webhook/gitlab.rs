@@ -11,6 +11,7 @@ pub(super) fn read(headers: &HeaderMap, body: &Value) -> Result<Delivery, Unread
     let event = event.ok_or_else(|| Unreadable("`event_name` and `object_kind` are missing".to_owned()))?;
     let hint = match event.as_str() {
         "push" | "tag_push" | "repository_update" => Hint::Pushed { repository: project(body)? },
+        "project_create" => Hint::Appeared { repository: by_path(body, "/path_with_namespace")? },
         "project_rename" | "project_transfer" => moved(body)?,
         "project_destroy" => Hint::Gone { repository: by_path(body, "/path_with_namespace")? },
         _ => Hint::Nothing,
@@ -80,6 +81,9 @@ mod tests {
             (repository.id.as_deref(), repository.path.as_deref(), from),
             (Some("gitlab:15"), Some("acme/money"), "acme/pay".to_owned())
         );
+        let made = json!({"event_name": "project_create", "project_id": 16, "path_with_namespace": "acme/new"});
+        let Hint::Appeared { repository } = hint(&made) else { panic!("made") };
+        assert_eq!((repository.id.as_deref(), repository.path.as_deref()), (Some("gitlab:16"), Some("acme/new")));
         let gone = json!({"event_name": "project_destroy", "project_id": 15, "path_with_namespace": "acme/pay"});
         assert!(matches!(hint(&gone), Hint::Gone { .. }));
         assert_eq!(hint(&json!({"object_kind": "issue"})), Hint::Nothing);

@@ -95,6 +95,11 @@ pub enum Hint {
         /// Where.
         repository: Remote,
     },
+    /// A repository is there that was not, or may be seen now: one of a group may be a package.
+    Appeared {
+        /// Which.
+        repository: Remote,
+    },
     /// A repository has another address now.
     Moved {
         /// As it is now.

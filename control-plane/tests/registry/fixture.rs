@@ -97,6 +97,7 @@ impl Registry {
             jobs_waiting: Arc::new(Notify::new()),
             token_uses: Arc::default(),
             link,
+            installation_tokens: Default::default(),
             healer: Default::default(),
         };
         let (public, edge) = (router::public(state.clone()), router::edge(state.clone()));

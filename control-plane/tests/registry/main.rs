@@ -7,6 +7,8 @@ mod dists;
 mod edge_api;
 mod edge_licences;
 mod fixture;
+mod forge_groups;
+mod github_app;
 mod jobs;
 mod licence_facts;
 mod lifecycle;

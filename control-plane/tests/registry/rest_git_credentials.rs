@@ -77,7 +77,7 @@ async fn refused() {
     let long = "x".repeat(5000);
     for (body, fields) in [
         (json!({}), vec!["name", "kind"]),
-        (json!({"name": "a", "kind": "github-app"}), vec!["kind"]),
+        (json!({"name": "a", "kind": "gitea-app"}), vec!["kind"]),
         (json!({"name": "a", "kind": "https"}), vec!["host", "password"]),
         (json!({"name": "a", "kind": "https", "host": "h.example", "password": ""}), vec!["password"]),
         (json!({"name": "a", "kind": "https", "host": "h.example", "password": long}), vec!["password"]),

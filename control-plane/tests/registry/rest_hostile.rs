@@ -1,5 +1,6 @@
 //! What an attacker or a careless script sends: odd characters, SQL, ids of other tenants. Never a 500, never an effect.
 
+use cargoman_testkit::forge::{Forge, Kind, TOKEN};
 use serde_json::{Value, json};
 
 use crate::fixture::Registry;
@@ -70,6 +71,12 @@ fn text_fields(customer: &str) -> Vec<(&'static str, String, Value, &'static str
             json!({"repository_url": "/a.git", "name": "a/b", "monorepo": "x/*"}),
             "tag_pattern",
         ),
+        ("POST", "/forge-groups".into(), json!({"type": "gitea"}), "url"),
+        ("POST", "/forge-groups".into(), json!({"type": "gitea", "url": "https://git.example.com/a"}), "api_url"),
+        ("POST", "/forge-groups".into(), json!({"url": "https://git.example.com/a"}), "type"),
+        ("POST", "/forge-groups".into(), json!({"type": "gitea", "url": "https://git.example.com/a"}), "credential"),
+        ("POST", "/git-credentials".into(), json!({"name": "a", "kind": "github-app"}), "private_key"),
+        ("POST", "/git-credentials".into(), json!({"name": "a", "kind": "github-app"}), "app_id"),
         ("POST", "/hooks".into(), json!({"provider": "gitea"}), "name"),
         ("POST", "/hooks".into(), json!({"provider": "gitea"}), "secret"),
         ("POST", "/hooks".into(), json!({}), "provider"),
@@ -239,18 +246,25 @@ async fn ids_of_another_tenant_do_not_exist() {
     let body = json!({"name": "theirs", "kind": "ssh", "host": "git.example.com"});
     let git_credential = as_other("POST", "/git-credentials").json(&body).send().await.status(201).text("id");
     let hook = as_other("POST", "/hooks").json(&json!({"provider": "gitea"})).send().await.status(201).text("id");
+    let forge = tokio::task::block_in_place(|| Forge::start(Kind::Gitea));
+    tokio::task::block_in_place(|| forge.package("theirs/pay", "theirs/pay"));
+    let body = json!({"name": "forge", "kind": "https", "host": forge.url(), "password": TOKEN});
+    let token_of_forge = as_other("POST", "/git-credentials").json(&body).send().await.status(201).text("id");
+    let body = json!({"type": "gitea", "url": format!("{}/theirs", forge.url()), "credential": token_of_forge, "packages": ["theirs/*"]});
+    let group = as_other("POST", "/forge-groups").json(&body).send().await.status(201).text("id");
     registry.sql(
         "insert into webhook_delivery (tenant_id, id, hook_id, source, event, hint, outcome)
-         select tenant_id, '00000000-0000-0000-0000-000000000007', id, 'x', 'push', '{\"what\":\"nothing\"}', 'ignored' from hook",
+         select tenant_id, '00000000-0000-0000-0000-000000000007', id, 'x', 'push', '{\"what\":\"nothing\"}', 'ignored' from hook where name = 'gitea'",
     );
     let mine =
         registry.call("POST", "/customers").tenant("default").json(&json!({"name": "a"})).send().await.text("id");
 
     let mut paths: Vec<(String, String)> = Vec::new();
     for (method, template) in routes::all() {
-        // Tokens alone ask /me/tokens; changes have one numbering for all.
-        let others =
-            ["/tenants", "/vendors", "/me/", "/propagation/", "/edges"].iter().any(|start| template.starts_with(start));
+        // Tokens alone ask /me/tokens; changes have one numbering for all, installations GitHub's.
+        let others = ["/tenants", "/vendors", "/me/", "/propagation/", "/edges", "/github-app/"]
+            .iter()
+            .any(|start| template.starts_with(start));
         if !template.contains('{') || others {
             continue;
         }
@@ -261,6 +275,7 @@ async fn ids_of_another_tenant_do_not_exist() {
                 .replace("/tasks/{id}", &format!("/tasks/{task}"))
                 .replace("/credentials/{id}", &format!("/credentials/{credential}"))
                 .replace("/git-credentials/{id}", &format!("/git-credentials/{git_credential}"))
+                .replace("/forge-groups/{id}", &format!("/forge-groups/{group}"))
                 .replace("/hooks/{id}", &format!("/hooks/{hook}"))
                 .replace("{delivery}", "dlv_00000000000000000000000000000007")
                 .replace("{token}", &token)

@@ -2,12 +2,13 @@
 //! the edges.
 
 use cargoman_control_plane::store::{Actor, TenantTransaction, customers};
+use cargoman_testkit::forge::{Forge, Kind};
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection, Row};
 
 use crate::fixture::Registry;
-use crate::routes;
 use crate::zip::Zip;
+use crate::{forge_groups, github_app, routes};
 
 /// What belongs to no tenant, for SQL.
 const GLOBAL: &str = "('_sqlx_migrations', 'link_state', 'edge', 'edge_join_token', 'edge_member', 'dist_collection')";
@@ -88,7 +89,7 @@ async fn a_query_without_a_predicate_sees_one_tenant() {
         call("PUT", "/vendors/acme").json(&json!({})).send().await.status(200);
         let package = registry.call("POST", "/packages").tenant(tenant);
         package.json(&json!({"repository_url": "/a.git", "name": "acme/pay"})).send().await.status(201);
-        let key = json!({"name": "forge", "kind": "ssh", "host": "git.example.com"});
+        let key = json!({"name": "key", "kind": "ssh", "host": "git.example.com"});
         registry.call("POST", "/git-credentials").tenant(tenant).json(&key).send().await.status(201);
         let collection = registry.call("POST", "/collections").tenant(tenant);
         collection.json(&json!({"name": "Suite", "packages": ["acme/*"]})).send().await.status(201);
@@ -187,12 +188,12 @@ async fn what_is_rolled_back_leaves_nothing() {
 /// Every route that writes, once, in an order in which each finds what it needs; and whether edges must hear of it.
 fn writes(
     customer: &str,
-    token: &str,
-    grant: &str,
+    (token, grant): (&str, &str),
     tenant: &str,
     (credential, git_credential): (&str, &str),
     (task, waiting): (&str, &str),
     (hook, delivery): (&str, &str),
+    (group, new_group): (&str, &Value),
 ) -> Vec<(&'static str, String, Value, bool)> {
     let of = |rest: &str| format!("/customers/{customer}{rest}");
     let package = |rest: &str| format!("/packages/acme/pay{rest}");
@@ -233,6 +234,11 @@ fn writes(
         ("POST", format!("/hooks/{hook}/rotate"), json!({}), false),
         ("POST", format!("/hooks/{hook}/deliveries/{delivery}/replay"), json!({}), false),
         ("DELETE", format!("/hooks/{hook}"), json!({}), false),
+        ("POST", "/forge-groups".into(), new_group.clone(), false),
+        ("PATCH", format!("/forge-groups/{group}"), json!({"packages": ["acme/*"]}), false),
+        ("POST", format!("/forge-groups/{group}/sync"), json!({}), false),
+        ("DELETE", format!("/forge-groups/{group}"), json!({}), false),
+        ("POST", "/github-app/installations/4711/sync".into(), json!({"packages": ["acme/*"]}), false),
         ("POST", package("/abandon"), json!({}), true),
         ("POST", package("/unabandon"), json!({}), true),
         ("POST", package("/replace/1.9.0"), json!({"reason": "r"}), false),
@@ -288,7 +294,7 @@ async fn every_write_leaves_one_audit_row_and_tells_the_edges() {
     let grant = registry.post(&packages, json!({"package": "acme/pay"})).await.status(201).text("id");
     let body = json!({"name": "a", "level": "admin"});
     let credential = registry.post("/credentials", body).await.status(201).text("id");
-    let body = json!({"name": "forge", "kind": "ssh", "host": "git.example.com"});
+    let body = json!({"name": "key", "kind": "ssh", "host": "git.example.com"});
     let git_credential = registry.post("/git-credentials", body).await.status(201).text("id");
     registry.sql("insert into edge (id, name) values ('00000000-0000-0000-0000-000000000001', 'one')");
     let task = |package: u128, state: &str| {
@@ -309,14 +315,21 @@ async fn every_write_leaves_one_audit_row_and_tells_the_edges() {
     ));
     registry.sql("update package set frozen_reason = 'x' where name = 'acme/pay'");
     let tenant = format!("ten_{}", registry.tenant);
+    let (gitea, github) = (tokio::task::block_in_place(|| Forge::start(Kind::Gitea)), github_app::github());
+    tokio::task::block_in_place(|| gitea.package("acme/pay", "acme/pay"));
+    tokio::task::block_in_place(|| gitea.package("corp/pay", "corp/pay"));
+    github_app::app(&registry, &github, json!(12345)).await;
+    let forge_token = forge_groups::credential(&registry, &gitea, "git").await;
+    let new_group = |name: &str| json!({"type": "gitea", "url": format!("{}/{name}", gitea.url()), "credential": forge_token, "packages": ["*/*"]});
+    let group = registry.post("/forge-groups", new_group("corp")).await.status(201).text("id");
     let table = writes(
         &customer,
-        &token,
-        &grant,
+        (&token, &grant),
         &tenant,
         (&credential, &git_credential),
         (&tasks.0, &tasks.1),
         (&hook, &delivery),
+        (&group, &new_group("acme")),
     );
     let paths: Vec<_> = table.iter().map(|(method, path, ..)| ((*method).to_owned(), path.clone())).collect();
     // A preview is rolled back; what tokens do stands in rest_me.

@@ -10,6 +10,7 @@
 pub mod cargoman;
 pub mod composer;
 pub mod deadline;
+pub mod forge;
 pub mod git;
 pub mod link_proxy;
 pub mod output;

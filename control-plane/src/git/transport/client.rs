@@ -2,7 +2,6 @@
 //! the given scheme, host and port ever see, and redirects within that same origin for the first request only.
 
 use std::io::{self, Read};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -19,8 +18,8 @@ use super::super::refs::advertisement::Advertisement;
 use super::super::refs::ls_refs::{self, Server};
 use super::super::text::printable;
 use super::meter::{Meter, too_slow};
-use super::resolver::{CheckedResolver, ForbiddenAddress};
-use crate::trust;
+use super::resolver::ForbiddenAddress;
+use super::route::{Route, RouteError};
 
 const MOST_REDIRECTS: usize = 3;
 /// Some forges answer only what looks like git.
@@ -53,26 +52,11 @@ impl HttpRemote {
                 "give it a credential of the kind https, or its ssh address",
             ));
         }
-        let proxy = request.network.proxy.as_ref().filter(|_| goes_through_proxy(&base, &allowed));
-        let resolver = CheckedResolver {
-            allowed,
-            loopback: base.scheme() == "http",
-            proxy: proxy.map(|proxy| proxy.host().to_owned()),
-        };
-        if let (Some(_), Some(url::Host::Domain(host))) = (proxy, base.host()) {
-            resolver.check(host, &known_here(host)).map_err(|error| forbidden(&error))?;
-        }
+        let route = Route::to(&base, &request.network, allowed).map_err(no_route)?;
         let limits = request.limits.clone();
-        let tls = trust::client_config(request.network.root_certificates.as_deref()).map_err(|error| {
-            Failed::new(
-                FailureCode::Request,
-                error.to_string(),
-                "correct trust.ca_files in the configuration of the control plane",
-            )
-        })?;
         let client = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .dns_resolver(Arc::new(resolver))
+            .tls_backend_preconfigured(route.tls)
+            .dns_resolver(Arc::new(route.resolver))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
@@ -80,7 +64,7 @@ impl HttpRemote {
             .user_agent(USER_AGENT)
             .connect_timeout(Duration::from_secs(limits.connect_seconds))
             .timeout(READ_TIMEOUT.min(Duration::from_secs(limits.network_seconds)));
-        let client = match proxy {
+        let client = match &route.proxy {
             Some(proxy) => reqwest::Proxy::all(proxy.expose().clone()).map(|proxy| client.proxy(proxy)),
             None => Ok(client),
         };
@@ -91,7 +75,7 @@ impl HttpRemote {
         Ok(Self {
             client,
             base,
-            through_proxy: proxy.is_some(),
+            through_proxy: route.proxy.is_some(),
             credential: request.credential.clone(),
             limits,
             deadline,
@@ -261,22 +245,15 @@ impl HttpRemote {
     }
 }
 
-/// What the operator has listed is inside; the proxy leads out.
-fn goes_through_proxy(base: &Url, allowed: &AllowedHosts) -> bool {
-    let listed = |found: &[SocketAddr]| !found.is_empty() && found.iter().all(|found| allowed.lists(found.ip()));
-    let inside = match base.host() {
-        Some(url::Host::Domain(host)) => allowed.name(host) || listed(&known_here(host)),
-        Some(url::Host::Ipv4(address)) => allowed.lists(address.into()),
-        Some(url::Host::Ipv6(address)) => allowed.lists(address.into()),
-        None => true,
-    };
-    base.scheme() == "https" && !inside
-}
-
-/// Where this machine thinks a name leads that only the proxy will connect to; nothing where it cannot tell. A proxy that reaches
-/// inside must have rules of its own: what it finds may differ.
-fn known_here(host: &str) -> Vec<SocketAddr> {
-    (host, 0).to_socket_addrs().map_or_else(|_| Vec::new(), Iterator::collect)
+fn no_route(error: RouteError) -> Failed {
+    match error {
+        RouteError::Forbidden(error) => forbidden(&error),
+        RouteError::Trust(error) => Failed::new(
+            FailureCode::Request,
+            error.to_string(),
+            "correct trust.ca_files in the configuration of the control plane",
+        ),
+    }
 }
 
 fn forbidden(error: &ForbiddenAddress) -> Failed {

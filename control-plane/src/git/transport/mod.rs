@@ -3,6 +3,7 @@
 
 pub(super) mod client;
 mod meter;
-mod resolver;
+pub(crate) mod resolver;
+pub(crate) mod route;
 pub(super) mod smart;
 pub(super) mod ssh;

@@ -9,23 +9,23 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use super::super::address::AllowedHosts;
 
 /// The message's mark that the client's caller finds in the chain of errors.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{0} leads to the address {1}, which may not be reached")]
-pub(super) struct ForbiddenAddress(pub(super) String, pub(super) std::net::IpAddr);
+pub(crate) struct ForbiddenAddress(pub(crate) String, pub(crate) std::net::IpAddr);
 
 /// Resolves through the system and refuses names any of whose addresses may not be reached.
 #[derive(Clone)]
-pub(super) struct CheckedResolver {
-    pub(super) allowed: AllowedHosts,
+pub(crate) struct CheckedResolver {
+    pub(crate) allowed: AllowedHosts,
     /// Whether loopback addresses are what is wanted: plain http where local repositories are allowed.
-    pub(super) loopback: bool,
+    pub(crate) loopback: bool,
     /// Host of the proxy that everything goes through: the operator's choice, wherever it is.
-    pub(super) proxy: Option<String>,
+    pub(crate) proxy: Option<String>,
 }
 
 impl CheckedResolver {
     /// Whether all of these may be reached under that name.
-    pub(super) fn check(&self, host: &str, addresses: &[SocketAddr]) -> Result<(), ForbiddenAddress> {
+    pub(crate) fn check(&self, host: &str, addresses: &[SocketAddr]) -> Result<(), ForbiddenAddress> {
         let acceptable = |address: &SocketAddr| {
             if self.loopback {
                 address.ip().is_loopback()

@@ -9,6 +9,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Value, json};
 
 use crate::domain::id::{DeliveryId, HookId};
+use crate::domain::job::{Priority, SYNC_GROUP};
 use crate::error::ApiError;
 use crate::http::envelope::{Paging, data, data_with};
 use crate::http::fields::Fields;
@@ -19,7 +20,7 @@ use crate::http::webhook::take;
 use crate::state::State;
 use crate::store::hooks::{self as store, Hook};
 use crate::store::webhook_deliveries::{self as deliveries, Of};
-use crate::store::{TenantTransaction, tenants};
+use crate::store::{TenantTransaction, forge_projects, jobs, tenants};
 use crate::webhook::Provider;
 use crate::webhook::signature::Scheme;
 
@@ -88,6 +89,10 @@ pub(crate) async fn rotate(
     let Some((scheme, secret)) = secret else { return Err(ApiError::NotFound("hook")) };
     let sealed = state.keyring.seal(&store::place(&transaction, id), secret.as_bytes())?;
     store::rotate(&mut transaction, id, scheme, &sealed).await?;
+    // Hooks that were made at a forge are made anew.
+    for group in forge_projects::forget_hooks(&mut transaction, id).await? {
+        jobs::enqueue_about(&mut transaction, SYNC_GROUP, group.0, Priority::Pushed).await?;
+    }
     transaction.audit("hook.rotate", &id.to_string(), json!({"provider": before.provider}));
     let answer = with_secret(&mut transaction, &state, id, &secret).await?;
     transaction.commit().await?;
@@ -171,12 +176,21 @@ fn secret(fields: &mut Fields, provider: Option<Provider>) -> Option<(Scheme, St
     if given.is_some() && signed {
         fields.refuse("secret", "is GitLab's old token; with a signing key it is refused, so leave it out");
     }
+    Some(match signed {
+        true => (Scheme::Standard, key.map_or_else(|| Some(format!("whsec_{}", STANDARD.encode(random()?))), Some)?),
+        false => (Scheme::Own, given.map_or_else(new_secret, Some)?),
+    })
+}
+
+/// A new secret in the way that forges have always had them; none when the system has no random bytes.
+pub(super) fn new_secret() -> Option<String> {
+    Some(URL_SAFE_NO_PAD.encode(random()?))
+}
+
+fn random() -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     SystemRandom::new().fill(&mut bytes).ok()?;
-    Some(match signed {
-        true => (Scheme::Standard, key.unwrap_or_else(|| format!("whsec_{}", STANDARD.encode(bytes)))),
-        false => (Scheme::Own, given.unwrap_or_else(|| URL_SAFE_NO_PAD.encode(bytes))),
-    })
+    Some(bytes)
 }
 
 fn secret_text(text: &str) -> Result<String, &'static str> {
@@ -204,12 +218,8 @@ async fn base(transaction: &mut TenantTransaction, state: &State) -> Result<Stri
 
 fn with_url(hook: &Hook, base: &str) -> Value {
     let mut value = json!(hook);
-    let path = match hook.provider {
-        Provider::Packagist => "/api/update-package".to_owned(),
-        provider => format!("/api/webhooks/{}/{}", provider.as_str(), hook.id),
-    };
     if let Some(map) = value.as_object_mut() {
-        map.insert("url".to_owned(), json!(format!("{base}{path}")));
+        map.insert("url".to_owned(), json!(format!("{base}{}", hook.path())));
     }
     value
 }

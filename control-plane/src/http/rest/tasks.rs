@@ -67,7 +67,7 @@ pub(crate) async fn retry(
             format!("the task is {}: only what failed, was cancelled or waits can be tried again", before.state);
         return Err(ApiError::Conflict(message));
     }
-    let next = jobs::enqueue(&mut transaction, &kind, subject, Priority::Asked).await?;
+    let next = jobs::enqueue_about(&mut transaction, &kind, subject, Priority::Asked).await?;
     transaction.audit("task.retry", &task.to_string(), json!({"task": next}));
     let answer = jobs::find(&mut transaction, next).await?;
     transaction.commit().await?;

@@ -7,10 +7,11 @@ use cargoman_composer::name::PackageName;
 use serde_json::json;
 
 use crate::domain::id::{DeliveryId, HookId};
-use crate::domain::job::{Priority, SYNC_PACKAGE};
+use crate::domain::job::{Priority, SYNC_GROUP, SYNC_PACKAGE};
 use crate::domain::repository_key::RepositoryKey;
+use crate::store::forge_groups::{self, Told};
 use crate::store::webhook_deliveries::{self as store, Concerned, Outcome};
-use crate::store::{StoreError, TenantTransaction, jobs};
+use crate::store::{StoreError, TenantTransaction, forge_projects, jobs};
 use crate::webhook::{Delivery, Hint, Remote, with_path};
 
 /// A delivery, and what came of it.
@@ -38,8 +39,18 @@ pub(crate) async fn take(
             let reason = format!("no package depends on `{}`", delivery.event);
             Outcome { word: "ignored", reason: Some(reason), ..Outcome::default() }
         }
-        Hint::Pushed { repository } | Hint::Gone { repository } => pushed(transaction, repository, may).await?,
-        Hint::Moved { repository, from } => moved(transaction, repository, from).await?,
+        Hint::Gone { repository } => pushed(transaction, repository, may).await?,
+        Hint::Pushed { repository } => {
+            let outcome = pushed(transaction, repository, may).await?;
+            of_group(transaction, repository, from.0, outcome).await?
+        }
+        Hint::Appeared { repository } => {
+            of_group(transaction, repository, from.0, Outcome { word: "no_package", ..Outcome::default() }).await?
+        }
+        Hint::Moved { repository, from: old } => {
+            let outcome = moved(transaction, repository, old).await?;
+            of_group(transaction, repository, from.0, outcome).await?
+        }
     };
     store::done(transaction, id, &outcome).await?;
     Ok(Some(Taken { id, outcome }))
@@ -65,6 +76,55 @@ async fn pushed(transaction: &mut TenantTransaction, repository: &Remote, may: M
         outcome.reason = Some(format!("no package is read from {shown}"));
     }
     Ok(outcome)
+}
+
+/// A repository that is no package may be one of a group: then the group is looked at. For whom no hook speaks none is.
+async fn of_group(
+    transaction: &mut TenantTransaction,
+    repository: &Remote,
+    hook: Option<HookId>,
+    mut outcome: Outcome,
+) -> Result<Outcome, StoreError> {
+    if !outcome.packages.is_empty() || hook.is_none() {
+        return Ok(outcome);
+    }
+    let (keys, path) = (repository.keys(), repository.path.as_deref());
+    for group in forge_groups::told(transaction).await? {
+        if !holds(&group, &keys, path) {
+            continue;
+        }
+        // One that is known is looked at; else there is a new one.
+        if !forge_projects::want_look(transaction, group.id, repository.id.as_deref(), path).await? {
+            forge_groups::want_list(transaction, group.id).await?;
+        }
+        outcome.tasks.push(jobs::enqueue_about(transaction, SYNC_GROUP, group.id.0, Priority::Pushed).await?);
+        (outcome.word, outcome.reason) = ("group", Some(format!("the group {} is looked at", group.url)));
+    }
+    Ok(outcome)
+}
+
+/// Whether a repository of these keys, or at this path where it has none, lies in a group.
+fn holds(group: &Told, keys: &[String], path: Option<&str>) -> bool {
+    let below = |whole: &str, folder: &str| whole.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    let Some(inside) = RepositoryKey::of(&group.url).map(|key| key.as_str().to_owned()).or_else(|| host(&group.url))
+    else {
+        return false;
+    };
+    if !keys.is_empty() {
+        return keys.iter().any(|key| below(key, &inside));
+    }
+    // Bitbucket Data Center's addresses have more in front of it; a GitHub App's group is its account.
+    let named = group.path.trim_start_matches('~').to_lowercase();
+    let folder =
+        if named.is_empty() { inside.split_once('/').map_or("", |(_, folder)| folder) } else { named.as_str() };
+    path.is_some_and(|path| folder.is_empty() || below(&path.to_lowercase(), folder))
+}
+
+/// The host of a whole instance's address, which is no repository's.
+fn host(url: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{}{port}", url.host_str()?))
 }
 
 async fn read_anew(

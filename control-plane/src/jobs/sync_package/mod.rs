@@ -160,7 +160,7 @@ async fn sync(state: &State, job: &Claimed, package: PackageId, output: &Path) -
         git_credentials::used(&mut transaction, credential, crate::clock::now()).await?;
     }
     transaction.commit().await?;
-    let request = plan.request(state, job, package, output, monorepo)?;
+    let request = plan.request(state, job, package, output, monorepo).await?;
     crash::point(Point::SyncPlanned);
     let mut run = Run {
         state,

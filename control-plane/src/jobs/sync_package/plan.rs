@@ -35,7 +35,7 @@ impl Plan {
     }
 
     /// What the worker is asked.
-    pub(super) fn request(
+    pub(super) async fn request(
         &self,
         state: &State,
         job: &Claimed,
@@ -52,7 +52,7 @@ impl Plan {
         let mirror = format!("{}.git", id.0.as_simple());
         Ok(Request {
             mode: Mode::Sync,
-            credential: self.open(state, job, &repository_url)?,
+            credential: self.open(state, job, &repository_url).await?,
             repository_url,
             mirror: state.git_root().join(job.tenant.to_string()).join(mirror),
             output: output.to_owned(),
@@ -67,12 +67,11 @@ impl Plan {
     }
 
     /// What opens the repository, in plain text.
-    fn open(&self, state: &State, job: &Claimed, repository_url: &str) -> Result<Option<Credential>, SyncError> {
-        let open = |sealed| {
-            let policy = state.config.git.url_policy();
-            repository_credential::open(&state.keyring, job.tenant, sealed, repository_url, &policy)
-        };
-        Ok(self.credential.as_ref().map(open).transpose()?)
+    async fn open(&self, state: &State, job: &Claimed, repository_url: &str) -> Result<Option<Credential>, SyncError> {
+        match &self.credential {
+            Some(sealed) => Ok(Some(repository_credential::open(state, job.tenant, sealed, repository_url).await?)),
+            None => Ok(None),
+        }
     }
 
     /// Which git credential is about to be used.

@@ -16,6 +16,7 @@ struct Row {
     id: Uuid,
     kind: String,
     package: Option<String>,
+    group: Option<String>,
     state: String,
     priority: i16,
     attempt: i32,
@@ -37,6 +38,7 @@ impl From<Row> for Job {
             id: JobId(row.id),
             kind: row.kind,
             package: row.package,
+            group: row.group,
             state: row.state,
             priority: Priority::of_number(row.priority),
             attempt: row.attempt,
@@ -64,6 +66,19 @@ pub async fn enqueue(
     subject: PackageId,
     priority: Priority,
 ) -> Result<JobId, StoreError> {
+    enqueue_about(transaction, kind, subject.0, priority).await
+}
+
+/// The same about anything.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn enqueue_about(
+    transaction: &mut TenantTransaction,
+    kind: &str,
+    subject: Uuid,
+    priority: Priority,
+) -> Result<JobId, StoreError> {
     let tenant = transaction.tenant().0;
     let id = sqlx::query_scalar!(
         "insert into job (tenant_id, id, kind, subject, priority) values ($1, $2, $3, $4, $5)
@@ -73,7 +88,7 @@ pub async fn enqueue(
         tenant,
         JobId::new().0,
         kind,
-        subject.0,
+        subject,
         priority.number()
     )
     .fetch_one(transaction.connection())
@@ -90,9 +105,10 @@ pub async fn find(transaction: &mut TenantTransaction, id: JobId) -> Result<Opti
     let tenant = transaction.tenant().0;
     let row = sqlx::query_as!(
         Row,
-        r#"select j.id, j.kind, p.name as "package?", j.state, j.priority, j.attempt, j.retries, j.dead, j.cancel_asked_at is not null as "cancel_asked!", j.progress
+        r#"select j.id, j.kind, p.name as "package?", g.url as "group?", j.state, j.priority, j.attempt, j.retries, j.dead, j.cancel_asked_at is not null as "cancel_asked!", j.progress
               , j.run_after, j.result, j.error, j.created_at, j.started_at, j.finished_at
          from job j left join package p on p.tenant_id = j.tenant_id and p.id = j.subject
+         left join forge_group g on g.tenant_id = j.tenant_id and g.id = j.subject
          where j.tenant_id = $1 and j.id = $2"#,
         tenant,
         id.0
@@ -125,9 +141,10 @@ pub async fn list(
     let tenant = transaction.tenant().0;
     let rows = sqlx::query_as!(
         Row,
-        r#"select j.id, j.kind, p.name as "package?", j.state, j.priority, j.attempt, j.retries, j.dead, j.cancel_asked_at is not null as "cancel_asked!", j.progress
+        r#"select j.id, j.kind, p.name as "package?", g.url as "group?", j.state, j.priority, j.attempt, j.retries, j.dead, j.cancel_asked_at is not null as "cancel_asked!", j.progress
               , j.run_after, j.result, j.error, j.created_at, j.started_at, j.finished_at
          from job j left join package p on p.tenant_id = j.tenant_id and p.id = j.subject
+         left join forge_group g on g.tenant_id = j.tenant_id and g.id = j.subject
          where j.tenant_id = $1 and ($2::text is null or j.state = $2) and ($3::bool is null or j.dead = $3) and ($4::text is null or p.name = $4)
          order by j.created_at desc, j.id desc limit $5 offset $6"#,
         tenant,
@@ -175,12 +192,12 @@ pub async fn cancel(transaction: &mut TenantTransaction, id: JobId) -> Result<bo
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn lock(transaction: &mut TenantTransaction, id: JobId) -> Result<Option<(String, PackageId)>, StoreError> {
+pub async fn lock(transaction: &mut TenantTransaction, id: JobId) -> Result<Option<(String, Uuid)>, StoreError> {
     let tenant = transaction.tenant().0;
     let row = sqlx::query!("select kind, subject from job where tenant_id = $1 and id = $2 for update", tenant, id.0)
         .fetch_optional(transaction.connection())
         .await?;
-    Ok(row.map(|row| (row.kind, PackageId(row.subject))))
+    Ok(row.map(|row| (row.kind, row.subject)))
 }
 
 /// Asks for a sync of every package that has a repository; how many there are.

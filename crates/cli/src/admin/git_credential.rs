@@ -23,7 +23,7 @@ pub(crate) enum Command {
     Create {
         /// For people.
         name: String,
-        /// `https` (user name and access token) or `ssh` (a key).
+        /// `https` (user name and access token), `ssh` (a key) or `github-app` (the key of a GitHub App).
         #[arg(long)]
         kind: String,
         /// The server: a host, `https://host`, or the address of a repository there. The secret is sent nowhere else.
@@ -32,6 +32,9 @@ pub(crate) enum Command {
         /// The user name; many servers take any beside an access token.
         #[arg(long)]
         username: Option<String>,
+        /// Of a GitHub App, its id or client id.
+        #[arg(long)]
+        app_id: Option<String>,
         #[command(flatten)]
         secret: SecretSource,
     },
@@ -76,7 +79,8 @@ pub(crate) struct SecretSource {
     /// A file with the password or access token; `-` is standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "private_key_file")]
     password_file: Option<PathBuf>,
-    /// A file with a private key in OpenSSH's form, without a passphrase; `-` is standard input. Left out, a key is made.
+    /// A file with a private key without a passphrase, of ssh in OpenSSH's form, of a GitHub App as downloaded; `-` is standard input.
+    /// Left out, a key for ssh is made.
     #[arg(long, value_name = "FILE")]
     private_key_file: Option<PathBuf>,
 }
@@ -116,18 +120,22 @@ fn read(path: &Path, what: &str) -> Result<String, Failure> {
 
 pub(super) async fn run(client: &Client, command: Command) -> Result<Answer, Failure> {
     match command {
-        Command::Create { name, kind, host, username, secret } => {
+        Command::Create { name, kind, host, username, app_id, secret } => {
             let field = if host.contains("://") || host.contains('@') { "url" } else { "host" };
             let mut body = given(&[
                 ("name", &Some(name)),
                 ("kind", &Some(kind.clone())),
                 (field, &Some(host)),
                 ("username", &username),
+                ("app_id", &app_id),
             ]);
             secret.into(&mut body, &kind)?;
             let made = client.post("git-credentials", &body).await?;
             let id = text(&made, "id");
-            let next = format!("next: cargoman package add REPOSITORY_URL --credential {id}");
+            let next = match kind.as_str() {
+                "github-app" => "next: cargoman github-app status".to_owned(),
+                _ => format!("next: cargoman package add REPOSITORY_URL --credential {id}"),
+            };
             let sentence = format!("{id} opens {}{}\n{next}", text(&made, "origin"), public_half(&made));
             Ok(Answer::Thing(made, sentence))
         }

@@ -10,7 +10,9 @@ mod deletion;
 mod effect;
 mod explain;
 mod fields;
+mod forge_group;
 mod git_credential;
+mod github_app;
 mod grant;
 mod hook;
 mod output;
@@ -24,6 +26,7 @@ mod tenant;
 mod tests;
 mod token;
 mod upload;
+mod watch;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -40,6 +43,10 @@ pub(crate) enum Command {
     Package(With<package::Command>),
     /// What opens git servers.
     GitCredential(With<git_credential::Command>),
+    /// Groups of projects at forges whose projects become packages.
+    ForgeGroup(With<forge_group::Command>),
+    /// The GitHub App that reads repositories.
+    GithubApp(With<github_app::Command>),
     /// What forges call when something was pushed.
     Hook(With<hook::Command>),
     /// What is being done and what was done.
@@ -115,6 +122,8 @@ async fn answer(command: Command) -> Result<(Answer, bool), Failure> {
         Command::Customer(with) => with.run(customer::run).await,
         Command::Package(with) => with.run(package::run).await,
         Command::GitCredential(with) => with.run(git_credential::run).await,
+        Command::ForgeGroup(with) => with.run(forge_group::run).await,
+        Command::GithubApp(with) => with.run(github_app::run).await,
         Command::Hook(with) => with.run(hook::run).await,
         Command::Task(with) => with.run(task::run).await,
         Command::Grant(with) => with.run(grant::run).await,

@@ -30,7 +30,6 @@ pub enum Fault {
 }
 
 /// A server of all repositories in one folder.
-#[derive(Debug)]
 pub struct HttpServer {
     address: SocketAddr,
     folder: TempDir,
@@ -38,17 +37,32 @@ pub struct HttpServer {
     accepting: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+/// Answers some requests before git does; `None` leaves a request to git.
+pub type Handler = Arc<dyn Fn(&Request) -> Option<Reply> + Send + Sync>;
+
+/// What a handler answers.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+#[derive(Default)]
 struct State {
     root: PathBuf,
     credentials: Option<(String, String)>,
     fault: Option<Fault>,
+    handler: Option<Handler>,
     requests: Vec<Request>,
     closing: bool,
 }
@@ -93,6 +107,11 @@ impl HttpServer {
         self.shared.state().credentials = Some((user.to_owned(), password.to_owned()));
     }
 
+    /// From now on this answers first.
+    pub fn handler(&self, handler: Handler) {
+        self.shared.state().handler = Some(handler);
+    }
+
     /// From now on every request fails like this; `None` ends it.
     pub fn fault(&self, fault: Option<Fault>) {
         self.shared.state().fault = fault;
@@ -102,6 +121,12 @@ impl HttpServer {
     /// All requests so far, refused ones included.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.state().requests.clone()
+    }
+}
+
+impl std::fmt::Debug for HttpServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HttpServer({})", self.address)
     }
 }
 
@@ -145,10 +170,10 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 
 fn answer(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     let Some(request) = Request::read(stream)? else { return Ok(()) };
-    let (root, credentials, fault) = {
+    let (root, credentials, fault, handler) = {
         let mut state = shared.state();
         state.requests.push(request.clone());
-        (state.root.clone(), state.credentials.clone(), state.fault.clone())
+        (state.root.clone(), state.credentials.clone(), state.fault.clone(), state.handler.clone())
     };
     let mut limit = usize::MAX;
     match fault {
@@ -162,6 +187,9 @@ fn answer(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
         Some(Fault::Truncate(bytes)) => limit = bytes,
         None => {}
     }
+    if let Some(reply) = handler.and_then(|handler| handler(&request)) {
+        return write_reply(stream, &reply);
+    }
     if let Some((user, password)) = &credentials {
         let expected = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
         if request.header("authorization") != Some(&format!("Basic {expected}")) {
@@ -170,6 +198,13 @@ fn answer(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     }
     let user = credentials.map(|(user, _)| user);
     through_backend(stream, &request, &root, user.as_deref(), limit)
+}
+
+fn write_reply(mut stream: &TcpStream, reply: &Reply) -> io::Result<()> {
+    let headers: String = reply.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let (status, length) = (reply.status, reply.body.len());
+    write!(stream, "HTTP/1.1 {status} Reply\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(&reply.body)
 }
 
 fn plain(mut stream: &TcpStream, status: u16, headers: &str) -> io::Result<()> {
@@ -208,6 +243,33 @@ fn through_backend(
     let _ = writing.join();
     child.wait()?;
     result
+}
+
+/// What git answers, as a whole: for handlers that stand in front of it.
+pub(crate) fn backend_reply(request: &Request, root: &Path) -> Reply {
+    let failed = || Reply { status: 500, headers: Vec::new(), body: Vec::new() };
+    let Ok(mut child) = backend(request, root, None).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() else {
+        return failed();
+    };
+    let (input, body) = (child.stdin.take(), request.body.clone());
+    let writing = std::thread::spawn(move || input.map(|mut input| input.write_all(&body)));
+    let Ok(output) = child.wait_with_output() else { return failed() };
+    let _ = writing.join();
+    let end = output.stdout.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(0);
+    let (head, body) = output.stdout.split_at(end);
+    let mut reply = Reply { status: 200, headers: Vec::new(), body: body.get(4..).unwrap_or_default().to_vec() };
+    for line in String::from_utf8_lossy(head).lines() {
+        match line.split_once(": ") {
+            Some((name, value)) if name.eq_ignore_ascii_case("status") => {
+                reply.status = value.get(..3).and_then(|code| code.parse().ok()).unwrap_or(500);
+            }
+            Some((name, value)) if name.eq_ignore_ascii_case("content-type") => {
+                reply.headers.push(("Content-Type", value.to_owned()));
+            }
+            _ => {}
+        }
+    }
+    reply
 }
 
 fn backend(request: &Request, root: &Path, user: Option<&str>) -> Command {

@@ -11,7 +11,8 @@ mod shape;
 use std::path::Path;
 use std::process::Command;
 
-pub use http::{Fault, HttpServer, Request};
+pub(crate) use http::backend_reply;
+pub use http::{Fault, Handler, HttpServer, Reply, Request};
 pub use repository::Repository;
 pub use shape::Shape;
 

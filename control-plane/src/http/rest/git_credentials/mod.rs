@@ -16,15 +16,17 @@ use crate::git::origin;
 use crate::git::url::UrlError;
 use crate::http::consent;
 use crate::http::envelope::{Paging, data, data_with};
-use crate::http::fields::Fields;
+use crate::http::fields::{Fields, Patch};
 use crate::http::operator::Operator;
 use crate::http::path::Path;
 use crate::http::rest::id;
 use crate::state::State;
+use crate::store::forge_groups;
 use crate::store::git_credentials::{self as store, NewGitCredential};
 use crate::store::{StoreError, TenantTransaction};
 
-const KIND_NEEDED: &str = "is required: https (user name and access token) or ssh (a key)";
+const KIND_NEEDED: &str =
+    "is required: https (user name and access token), ssh (a key) or github-app (the key of a GitHub App)";
 const WHERE_NEEDED: &str = "is required: the server's host, or the address of a repository there as `url`";
 /// Packages that are named in a refusal.
 const MOST_NAMED: i64 = 10;
@@ -81,12 +83,13 @@ fn read(mut fields: Fields, state: &State) -> Result<Wanted, ApiError> {
     let username = secret::username(&mut fields).value();
     let Some(kind) = kind else {
         // Which of the others are right depends on it.
-        for name in ["host", "url", "password", "private_key"] {
+        for name in ["host", "url", "password", "private_key", "app_id"] {
             fields.any(name);
         }
         fields.finish()?;
         return Err(ApiError::field("kind", KIND_NEEDED));
     };
+    let app = secret::app_id(&mut fields, kind, username.is_some());
     let origin = read_origin(&mut fields, kind, username.as_deref(), state);
     let secret = secret::read(&mut fields, kind, true);
     fields.finish()?;
@@ -95,6 +98,7 @@ fn read(mut fields: Fields, state: &State) -> Result<Wanted, ApiError> {
     let username = match kind {
         GitCredentialKind::Https => Some(username.unwrap_or_else(|| ANY_USER.to_owned())),
         GitCredentialKind::Ssh => origin::ssh_user(&origin).map(str::to_owned),
+        GitCredentialKind::GithubApp => app,
     };
     Ok(Wanted { name, kind, origin, username, secret })
 }
@@ -134,6 +138,7 @@ pub(crate) async fn patch(
         ("host", "never changes: a secret is for one host; create a git credential for the other one"),
         ("url", "never changes: a secret is for one host; create a git credential for the other one"),
         ("kind", "never changes; create another git credential"),
+        ("app_id", "never changes: the key is this App's; create another git credential"),
     ] {
         if fields.has(field) {
             fields.any(field);
@@ -144,12 +149,16 @@ pub(crate) async fn patch(
     let mut transaction = operator.begin(&state).await?;
     let before = lock(&mut transaction, &credential).await?;
     let name = name.over(Some(before.name)).ok_or_else(|| ApiError::field("name", "must not be cleared"))?;
+    let named = username != Patch::Absent;
     let username = match before.kind {
         GitCredentialKind::Https => Some(username.over(before.username).unwrap_or_else(|| ANY_USER.to_owned())),
-        GitCredentialKind::Ssh if username.value().is_some() => {
+        GitCredentialKind::Ssh if named => {
             return Err(ApiError::field("username", "is a part of an ssh address; create another git credential"));
         }
-        GitCredentialKind::Ssh => before.username,
+        GitCredentialKind::GithubApp if named => {
+            return Err(ApiError::field("username", "is not for a GitHub App; leave it out"));
+        }
+        GitCredentialKind::Ssh | GitCredentialKind::GithubApp => before.username,
     };
     let renamed = store::rename(&mut transaction, before.id, &name, username.as_deref()).await;
     renamed.map_err(|error| name_taken(error, &name))?;
@@ -167,7 +176,7 @@ pub(crate) async fn rotate(
     let before = lock(&mut transaction, &credential).await?;
     let username = match before.kind {
         GitCredentialKind::Https => secret::username(&mut fields).over(before.username),
-        GitCredentialKind::Ssh => before.username,
+        GitCredentialKind::Ssh | GitCredentialKind::GithubApp => before.username,
     };
     let given = secret::read(&mut fields, before.kind, before.generated);
     fields.finish()?;
@@ -187,6 +196,14 @@ pub(crate) async fn delete(
     let confirmed = consent::of(&uri)?.confirm;
     let mut transaction = operator.begin(&state).await?;
     let before = lock(&mut transaction, &credential).await?;
+    let groups = forge_groups::of_credential(&mut transaction, before.id).await?;
+    if !groups.is_empty() {
+        return Err(ApiError::Conflict(format!(
+            "groups are asked for with this git credential ({}); delete them first, or give it another secret with POST /git-credentials/{}/rotate",
+            groups.join(", "),
+            before.id
+        )));
+    }
     if before.packages > 0 && !confirmed {
         let named = store::used_by(&mut transaction, before.id, MOST_NAMED).await?.join(", ");
         let more = if before.packages > MOST_NAMED { ", …" } else { "" };

@@ -1,9 +1,12 @@
 //! The secret of a git credential: read from a body or made here, and sealed at once. Must never be in an answer, an error or the audit
 //! trail.
 
+use serde_json::Value;
+
 use crate::domain::git_credential::GitCredentialKind;
 use crate::domain::id::GitCredentialId;
 use crate::error::ApiError;
+use crate::forge::github_app::{AppKey, AppKeyError};
 use crate::http::fields::{Fields, Patch};
 use crate::jobs::repository_credential::bound;
 use crate::secrets::SecretBytes;
@@ -25,6 +28,8 @@ pub(super) enum GivenSecret {
     Password(SecretBytes),
     /// A private key.
     Key(SshKey),
+    /// The key of a GitHub App: as given, and its fingerprint.
+    AppKey(SecretBytes, String),
     /// None: a key is to be made here.
     Generate,
 }
@@ -40,11 +45,36 @@ pub(super) fn username(fields: &mut Fields) -> Patch<String> {
     })
 }
 
+/// The App that a key is of: its number or its client id.
+pub(super) fn app_id(fields: &mut Fields, kind: GitCredentialKind, user: bool) -> Option<String> {
+    const NEEDED: &str = "is required: the App's id or client id, as its settings at GitHub show it";
+    let given = match fields.any("app_id") {
+        Patch::Absent | Patch::Clear => None,
+        Patch::Set(Value::Number(number)) => Some(number.to_string()),
+        Patch::Set(value) => Some(value.as_str().unwrap_or_default().to_owned()),
+    };
+    let app = kind == GitCredentialKind::GithubApp;
+    if app && user {
+        fields.refuse("username", "is not for a GitHub App; give `app_id`");
+    }
+    let good = |text: &str| {
+        (1..=100).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    match (&given, app) {
+        (Some(_), false) => fields.refuse("app_id", "is for credentials of the kind github-app; leave it out"),
+        (None, true) => fields.refuse("app_id", NEEDED),
+        (Some(text), true) if !good(text) => fields.refuse("app_id", NEEDED),
+        _ => {}
+    }
+    given
+}
+
 /// The secret that a body gives for that kind; none when it is wrong, which is noted then.
 pub(super) fn read(fields: &mut Fields, kind: GitCredentialKind, may_generate: bool) -> Option<GivenSecret> {
     let other = match kind {
         GitCredentialKind::Https => "private_key",
-        GitCredentialKind::Ssh => "password",
+        GitCredentialKind::Ssh | GitCredentialKind::GithubApp => "password",
     };
     if fields.has(other) {
         fields.any(other);
@@ -59,7 +89,15 @@ pub(super) fn read(fields: &mut Fields, kind: GitCredentialKind, may_generate: b
         GitCredentialKind::Ssh => fields
             .required("private_key", "is required: this key was not made here; give the new one", ssh_key::read)
             .map(GivenSecret::Key),
+        GitCredentialKind::GithubApp => fields
+            .required("private_key", "is required: GitHub makes it in the App's settings", app_key)
+            .map(|(key, fingerprint)| GivenSecret::AppKey(key, fingerprint)),
     }
+}
+
+fn app_key(text: &str) -> Result<(SecretBytes, String), AppKeyError> {
+    let key = AppKey::parse(text)?;
+    Ok((SecretBytes::from(text.to_owned()), key.fingerprint()))
 }
 
 /// What a header can carry. The text is never repeated.
@@ -85,6 +123,10 @@ pub(super) fn seal(
         GivenSecret::Password(password) => {
             let secret = state.keyring.seal(&place, bound(origin, password.expose()).expose())?;
             return Ok(SealedSecret { secret, username, public_key: None, fingerprint: None, generated });
+        }
+        GivenSecret::AppKey(key, fingerprint) => {
+            let secret = state.keyring.seal(&place, bound(origin, key.expose()).expose())?;
+            return Ok(SealedSecret { secret, username, public_key: None, fingerprint: Some(fingerprint), generated });
         }
         GivenSecret::Key(key) => key,
         GivenSecret::Generate => ssh_key::generate(&format!("cargoman {id}"), &ring::rand::SystemRandom::new())

@@ -61,11 +61,15 @@ pub(super) async fn open(
 ) -> Result<Credential, ApiError> {
     let mut transaction = operator.begin(state).await?;
     let sealed = fitting(&mut transaction, id, repository_url, "credential", state).await?;
-    let policy = state.config.git.url_policy();
-    repository_credential::open(&state.keyring, operator.tenant, &sealed, repository_url, &policy).map_err(|error| {
-        match error {
-            CredentialError::Elsewhere { .. } => ApiError::field("credential", error),
-            CredentialError::Secrets(error) => error.into(),
-        }
-    })
+    // A forge may be asked: meanwhile nothing is held.
+    drop(transaction);
+    repository_credential::open(state, operator.tenant, &sealed, repository_url).await.map_err(refused)
+}
+
+/// A credential that does not do, as an answer.
+pub(crate) fn refused(error: CredentialError) -> ApiError {
+    match error {
+        CredentialError::Elsewhere { .. } | CredentialError::Forge { .. } => ApiError::field("credential", error),
+        CredentialError::Secrets(error) => error.into(),
+    }
 }

@@ -1,7 +1,7 @@
 //! `/packages`: what is sold or shared.
 
 mod abandon;
-mod credential;
+pub(crate) mod credential;
 pub(crate) mod date;
 mod lifecycle;
 pub(crate) mod monorepo;
@@ -18,6 +18,7 @@ use cargoman_edge_protocol::Change;
 use serde_json::{Value, json};
 
 pub(crate) use self::abandon::{abandon, unabandon};
+use crate::add_package;
 use crate::domain::id::{GitCredentialId, PackageId};
 use crate::domain::job::{Priority, SYNC_PACKAGE};
 use crate::domain::package::Package;
@@ -35,7 +36,7 @@ use crate::http::rest::{lock_package, package};
 use crate::jobs::probe;
 use crate::state::State;
 use crate::store::packages::{self as store, PackageFields};
-use crate::store::{TenantTransaction, deletions, grants, jobs, monorepos, tenants, vendors, webhook_deliveries};
+use crate::store::{TenantTransaction, deletions, grants, jobs, monorepos, tenants, webhook_deliveries};
 
 /// Kinds of repositories, all of them read over git; and that of a package which has none and takes uploads alone.
 const TYPES: [&str; 6] = ["git", "github", "gitlab", "bitbucket", "gitea", ARTIFACT];
@@ -80,15 +81,6 @@ fn releases_of(package: &Package) -> Result<Releases, ApiError> {
     Releases::of(&package.releases, package.release_delay_hours).map_err(wrong)
 }
 
-/// A vendor becomes the tenant's own with the first package under it that is no fork.
-async fn claim_vendor(transaction: &mut TenantTransaction, name: &PackageName) -> Result<(), ApiError> {
-    if vendors::claim(transaction, name.vendor()).await? {
-        tenants::touch(transaction).await?;
-        super::tenants::changed(transaction).await?;
-    }
-    Ok(())
-}
-
 pub(crate) async fn list(
     FromState(state): FromState<State>,
     operator: Operator,
@@ -109,28 +101,13 @@ pub(crate) async fn create(
     if let (Some(credential), Some(url)) = (wanted.credential, &wanted.repository_url) {
         credential::fitting(&mut transaction, credential, url, "credential", &state).await?;
     }
-    let id = store::insert(&mut transaction, &name, &wanted).await.map_err(|error| {
-        match error.is_conflict("package_name_taken") {
-            true => ApiError::Conflict(format!(
-                "the package `{name}` exists already; change it with PATCH /packages/{name}"
-            )),
-            false => error.into(),
+    let added = add_package::add(&mut transaction, &name, &wanted, Priority::Asked).await;
+    let (_, task) = added.map_err(|error| match error.is_conflict("package_name_taken") {
+        true => {
+            ApiError::Conflict(format!("the package `{name}` exists already; change it with PATCH /packages/{name}"))
         }
+        false => error.into(),
     })?;
-    if !wanted.fork {
-        claim_vendor(&mut transaction, &name).await?;
-    }
-    tenants::directory_changed(&mut transaction).await?;
-    let task = match wanted.repository_url {
-        Some(_) => Some(jobs::enqueue(&mut transaction, SYNC_PACKAGE, id, Priority::Asked).await?),
-        None => None,
-    };
-    let detail = json!({
-        "type": wanted.repository_type,
-        "repository_url": wanted.repository_url,
-        "credential": wanted.credential,
-    });
-    changed(&mut transaction, id, &name, "package.create", detail).await?;
     let package = store::find(&mut transaction, &name).await?.ok_or(ApiError::NotFound("package"))?;
     transaction.commit().await?;
     state.jobs_waiting.notify_one();
@@ -313,7 +290,7 @@ pub(crate) async fn patch(
     }
     store::update(&mut transaction, before.id, &wanted).await?;
     if before.fork && !wanted.fork {
-        claim_vendor(&mut transaction, &name).await?;
+        add_package::claim_vendor(&mut transaction, &name).await?;
     }
     let detail = json!({
         "type": wanted.repository_type,

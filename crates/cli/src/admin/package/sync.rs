@@ -1,21 +1,14 @@
 //! `cargoman package sync`: waits, shows how far it is, and tells what came of it.
 
 use std::io::IsTerminal;
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
-use tokio::time::Instant;
 
-use crate::admin::Answer;
 use crate::admin::client::Client;
 use crate::admin::output::text;
 use crate::admin::path::package as address;
+use crate::admin::{Answer, watch};
 use crate::exit::Failure;
-
-/// As long as the API itself would wait.
-const LONGEST: Duration = Duration::from_secs(300);
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub(super) async fn sync(client: &Client, package: &str) -> Result<Answer, Failure> {
     let result = match std::io::stderr().is_terminal() {
@@ -34,36 +27,8 @@ pub(super) async fn sync(client: &Client, package: &str) -> Result<Answer, Failu
 
 /// The same as waiting at the API, with a bar meanwhile.
 async fn watched(client: &Client, package: &str) -> Result<Value, Failure> {
-    let bar = ProgressBar::new_spinner();
-    bar.set_message(format!("{package}: waiting"));
-    bar.enable_steady_tick(Duration::from_millis(100));
-    let mut task = client.post(&format!("{}/sync", address(package)), &Value::Null).await?;
-    let path = format!("tasks/{}", text(&task, "id"));
-    let until = Instant::now() + LONGEST;
-    while matches!(text(&task, "state"), "queued" | "running") && Instant::now() < until {
-        tokio::time::sleep(LOOK_EVERY).await;
-        task = client.get(&path).await?;
-        show(&bar, package, task.get("progress").unwrap_or(&Value::Null));
-    }
-    bar.finish_and_clear();
-    Ok(flattened(task))
-}
-
-fn show(bar: &ProgressBar, package: &str, progress: &Value) {
-    let number = |name: &str| progress.get(name).and_then(Value::as_u64).unwrap_or_default();
-    let (phase, total) = (text(progress, "phase"), number("total"));
-    if phase.is_empty() {
-        return;
-    }
-    bar.set_message(format!("{package}: {phase}"));
-    if total > 0 {
-        // What cannot be drawn is only not drawn.
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{bar:30}] {pos}/{len}") {
-            bar.set_style(style);
-        }
-        bar.set_length(total);
-        bar.set_position(number("done"));
-    }
+    let asked = client.post(&format!("{}/sync", address(package)), &Value::Null).await?;
+    Ok(flattened(watch::task(client, text(&asked, "id"), package).await?))
 }
 
 /// The result's fields beside the state, as an answer to `?wait=true` has them.
