@@ -80,6 +80,7 @@ pub struct Client {
     api: String,
     host: String,
     proof: HeaderValue,
+    secret: SecretBytes,
 }
 
 impl Client {
@@ -109,6 +110,7 @@ impl Client {
             None => Ok(http),
         };
         let http = http.and_then(reqwest::ClientBuilder::build).map_err(|error| away(&host, error))?;
+        let (Proof::Basic(_, secret) | Proof::Bearer(secret) | Proof::Token(secret)) = proof;
         let proof = proof.header().ok_or_else(|| {
             ForgeError::new(
                 Kind::Refused,
@@ -116,7 +118,8 @@ impl Client {
                 "give it another secret",
             )
         })?;
-        Ok(Self { http, api: api_url.trim_end_matches('/').to_owned(), host, proof })
+        let secret = SecretBytes::new(secret.expose().to_vec());
+        Ok(Self { http, api: api_url.trim_end_matches('/').to_owned(), host, proof, secret })
     }
 
     /// Asks; an answer with a good status.
@@ -174,7 +177,10 @@ impl Client {
     fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ForgeError {
         let host = &self.host;
         let spent = headers.get("x-ratelimit-remaining").is_some_and(|left| left == "0");
-        let reason = reason(body).map(|reason| format!(": {reason}")).unwrap_or_default();
+        // A forge that repeats what it was told must not make it readable for everybody.
+        let secret = self.secret.expose_text().unwrap_or_default();
+        let reason = reason(body).filter(|reason| secret.is_empty() || !reason.contains(secret));
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         let (kind, remedy) = match status.as_u16() {
             429 => (Kind::Limited, "it is asked again later"),
             403 if spent || headers.contains_key(RETRY_AFTER) => (Kind::Limited, "it is asked again later"),

@@ -4,15 +4,21 @@ use serde_json::Value;
 
 use super::ForgeError;
 
-/// A text at a path of keys.
+/// Longer than any name, path or address of a forge.
+const LONGEST: usize = 2_000;
+
+/// A text at a path of keys: one line that can be kept and shown.
 pub(super) fn text<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
-    value.pointer(path)?.as_str().filter(|text| !text.is_empty())
+    let good = |text: &&str| (1..=LONGEST).contains(&text.len()) && !text.chars().any(char::is_control);
+    value.pointer(path)?.as_str().filter(good)
 }
 
 /// The same, where it must be.
 pub(super) fn needed(value: &Value, path: &str) -> Result<String, ForgeError> {
     let found = text(value, path).map(str::to_owned);
-    found.ok_or_else(|| ForgeError::unreadable(format_args!("`{}` is missing", path.trim_start_matches('/'))))
+    found.ok_or_else(|| {
+        ForgeError::unreadable(format_args!("`{}` is missing, or no line of text", path.trim_start_matches('/')))
+    })
 }
 
 /// A number or a text, as text.

@@ -117,22 +117,22 @@ pub(crate) async fn repositories(
     let one = one(&state, &app, &installation).await?;
     let client = as_installation(&state.installation_tokens, &app, &one.id, &state.network).await.map_err(said)?;
     let (mut all, mut next) = (Vec::new(), None);
-    loop {
+    for _ in 0..MOST_PAGES {
         let answer = client.ask(&Dialect::Github.list_projects("", next.as_deref())).await.map_err(said)?;
         let page = Dialect::Github.projects(&answer, next.as_deref()).map_err(said)?;
         all.extend(page.items.into_iter().map(|one| {
             json!({"id": one.remote_id, "name": one.path, "default_branch": one.default_branch, "archived": one.archived})
         }));
         next = page.next;
-        if next.is_none() || all.len() > MOST {
+        if next.is_none() {
             break;
         }
     }
     Ok(whole_list(&paging, &all))
 }
 
-/// Repositories that are shown of one installation.
-const MOST: usize = 20_000;
+/// Pages that are shown of one installation.
+const MOST_PAGES: usize = 200;
 
 async fn one(state: &State, app: &AppCredential, id: &str) -> Result<Installation, ApiError> {
     let all = installations::installations(app, &state.network).await.map_err(said)?;

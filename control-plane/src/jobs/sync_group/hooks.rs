@@ -70,6 +70,7 @@ impl Run<'_> {
         let Some(ours) = ours else { return Ok(()) };
         for (at, project) in wanted.iter().enumerate() {
             self.tell("hooking", at, wanted.len()).await;
+            self.in_time()?;
             let made = self.hook(project, &ours).await;
             let said = made.as_ref().map(String::as_str).map_err(ToString::to_string);
             let mut transaction = begin(self.state, self.job).await?;

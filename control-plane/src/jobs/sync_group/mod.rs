@@ -8,6 +8,9 @@ mod ask;
 mod hooks;
 mod look;
 
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -29,6 +32,10 @@ pub(crate) use self::hooks::remove as remove_hooks;
 
 /// Projects of one group; more are a mistake in its address.
 const MOST_PROJECTS: usize = 20_000;
+/// Pages of a list. None has fewer than 20 items but the last.
+const MOST_PAGES: usize = 1_000;
+/// A look goes on later after this long: one forge that is slow must not keep a worker from others.
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// Why a look at a group ended early; the text is what the operator reads.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +48,8 @@ pub(crate) enum GroupError {
     Forge(#[from] ForgeError),
     #[error("the group has more than {MOST_PROJECTS} projects; give the address of a smaller one")]
     TooMany,
+    #[error("the look took {} minutes; what is left is looked at later", LONGEST.as_secs() / 60)]
+    TooLong,
     #[error("cannot write to the database: {0}")]
     Store(#[from] StoreError),
 }
@@ -50,7 +59,7 @@ impl GroupError {
         match self {
             Self::Forge(error) => error.may_pass(),
             Self::Credential(error) => error.may_pass(),
-            Self::Store(_) => true,
+            Self::Store(_) | Self::TooLong => true,
             Self::Gone | Self::TooMany => false,
         }
     }
@@ -124,6 +133,7 @@ struct Run<'a> {
     known: Known,
     dialect: Dialect,
     client: Client,
+    until: Instant,
 }
 
 async fn sync(state: &State, job: &Claimed, id: ForgeGroupId, done: &mut Done) -> Result<(), GroupError> {
@@ -132,7 +142,7 @@ async fn sync(state: &State, job: &Claimed, id: ForgeGroupId, done: &mut Done) -
     drop(transaction);
     let dialect = crate::forge::address::dialect(known.group.provider, &known.group.api_url);
     let client = ask::group_client(state, job.tenant, &known).await?;
-    let run = Run { state, job, known, dialect, client };
+    let run = Run { state, job, known, dialect, client, until: Instant::now() + LONGEST };
     if run.known.list_wanted {
         let projects = run.list().await?;
         let mut transaction = begin(state, job).await?;
@@ -144,6 +154,7 @@ async fn sync(state: &State, job: &Claimed, id: ForgeGroupId, done: &mut Done) -
     drop(transaction);
     for (at, one) in wanted.iter().enumerate() {
         run.tell("reading", at, wanted.len()).await;
+        run.in_time()?;
         let looked = run.look(one).await?;
         done.looked += 1;
         match looked {
@@ -164,21 +175,26 @@ impl Run<'_> {
     /// All projects of the group.
     async fn list(&self) -> Result<Vec<Project>, GroupError> {
         let (mut all, mut next) = (Vec::<Project>::new(), None);
-        let mut seen = std::collections::HashSet::new();
-        loop {
+        let mut seen = HashSet::new();
+        for _ in 0..MOST_PAGES {
             self.tell("listing", all.len(), 0).await;
+            self.in_time()?;
             let page = ask::page(&self.client, self.dialect, &self.known.path, next.as_deref()).await?;
             // What moves from page to page while they are read comes twice.
             all.extend(page.items.into_iter().filter(|one| seen.insert(one.remote_id.clone())));
             if all.len() > MOST_PROJECTS {
                 return Err(GroupError::TooMany);
             }
-            let Some(following) = page.next else { return Ok(all) };
-            if next.as_ref() == Some(&following) {
-                return Err(ForgeError::unreadable("its list goes on where it began").into());
+            next = page.next;
+            if next.is_none() {
+                return Ok(all);
             }
-            next = Some(following);
         }
+        Err(ForgeError::unreadable("its list of projects has no end").into())
+    }
+
+    fn in_time(&self) -> Result<(), GroupError> {
+        if Instant::now() < self.until { Ok(()) } else { Err(GroupError::TooLong) }
     }
 
     async fn tell(&self, phase: &str, done: usize, total: usize) {

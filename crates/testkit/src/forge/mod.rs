@@ -28,7 +28,7 @@ pub enum Kind {
     BitbucketDataCenter,
 }
 
-/// The access token that is good, until [`Forge::token`] changes it.
+/// The access token that is good, until [`World::token`] is another one.
 pub const TOKEN: &str = "the-access-token-of-the-forge";
 const PAGE: usize = 2;
 

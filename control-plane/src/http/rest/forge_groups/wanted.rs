@@ -213,7 +213,7 @@ pub(in crate::http::rest) fn refused(error: GroupError) -> ApiError {
         }
         GroupError::Credential(error) => crate::http::rest::packages::credential::refused(error),
         GroupError::Store(error) => error.into(),
-        GroupError::Gone | GroupError::TooMany => ApiError::field("url", error),
+        GroupError::Gone | GroupError::TooMany | GroupError::TooLong => ApiError::field("url", error),
     }
 }
 
