@@ -17,6 +17,7 @@ create table forge_group (
   , projects text[]
   , hook_id uuid
   , list_wanted boolean not null default true
+  , list_asked bigint not null default 0
   , listed_at timestamptz
   , sync_error text
   , poll_after timestamptz not null default now() + interval '1 hour'
@@ -36,6 +37,7 @@ comment on column forge_group.packages is 'globs of the names that may come from
 comment on column forge_group.projects is 'patterns of the projects that are looked at; none: all';
 comment on column forge_group.hook_id is 'what its projects'' hooks prove themselves with; none: no hooks are made';
 comment on column forge_group.list_wanted is 'its projects are to be listed anew';
+comment on column forge_group.list_asked is 'how often that was asked for: who asks while they are listed is not forgotten';
 
 create table forge_project (
     tenant_id uuid not null
@@ -53,6 +55,7 @@ create table forge_project (
   , remote_hook text
   , hook_error text
   , look boolean not null default true
+  , look_asked bigint not null default 0
   , seen_at timestamptz not null default now()
   , checked_at timestamptz
   , primary key (tenant_id, group_id, remote_id)
@@ -66,6 +69,7 @@ comment on column forge_project.changed is 'something of the forge''s that chang
 comment on column forge_project.package_id is 'the package that was made of it; it stays when that is deleted, so that it is not made again';
 comment on column forge_project.remote_hook is 'the forge''s name for the hook that was made';
 comment on column forge_project.look is 'its composer.json is to be looked for';
+comment on column forge_project.look_asked is 'how often that was asked for: who asks while it is looked at is not forgotten';
 
 do $$
 declare name text;

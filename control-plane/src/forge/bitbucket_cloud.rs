@@ -60,7 +60,7 @@ pub(super) fn hooks(answer: &Answer) -> Result<Vec<RemoteHook>, ForgeError> {
 pub(super) fn create_hook(project: &str, NewHook { url, secret }: NewHook<'_>) -> Question {
     let body = json!({
         "description": "Composer registry", "url": url, "secret": secret, "active": true,
-        "events": ["repo:push", "repo:updated", "repo:transfer", "repo:deleted"],
+        "events": ["repo:push", "repo:updated"],
     });
     Question::post(format!("/repositories/{}/hooks", path(project)), body)
 }

@@ -12,6 +12,7 @@ mod attributes;
 pub mod child;
 pub mod demo_repository;
 mod failure;
+mod limits;
 mod manifest;
 mod members;
 mod mirror;

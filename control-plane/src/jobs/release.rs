@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::domain::id::PackageId;
 use crate::state::State;
 use crate::store::releases::{self, Which};
-use crate::store::{Actor, StoreError, TenantTransaction, packages};
+use crate::store::{Actor, StoreError, TenantTransaction, package_syncs, packages};
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Packages at once.
@@ -36,7 +36,7 @@ async fn release(state: &State, tenant: TenantId, package: PackageId) -> Result<
     if !packages::touch(&mut transaction, package).await? {
         return Ok(());
     }
-    let Some(known) = packages::sync_state(&mut transaction, package).await? else { return Ok(()) };
+    let Some(known) = package_syncs::sync_state(&mut transaction, package).await? else { return Ok(()) };
     let released = releases::release(&mut transaction, package, Which::Due).await?;
     if released.is_empty() {
         // Another instance was faster.

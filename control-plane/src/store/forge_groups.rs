@@ -27,6 +27,7 @@ struct Row {
     projects: Option<Vec<String>>,
     hook_id: Option<Uuid>,
     list_wanted: bool,
+    list_asked: i64,
     listed_at: Option<DateTime<Utc>>,
     sync_error: Option<String>,
     created_at: DateTime<Utc>,
@@ -45,6 +46,8 @@ pub struct Known {
     pub installation: Option<String>,
     /// Whether its projects are to be listed anew.
     pub list_wanted: bool,
+    /// How often that was asked for.
+    pub list_asked: i64,
 }
 
 impl TryFrom<Row> for Known {
@@ -71,7 +74,13 @@ impl TryFrom<Row> for Known {
             project_count: row.project_count,
             package_count: row.package_count,
         };
-        Ok(Self { group, path: row.path, installation: row.installation, list_wanted: row.list_wanted })
+        Ok(Self {
+            group,
+            path: row.path,
+            installation: row.installation,
+            list_wanted: row.list_wanted,
+            list_asked: row.list_asked,
+        })
     }
 }
 
@@ -154,7 +163,7 @@ async fn read(
     let rows = sqlx::query_as!(
         Row,
         r#"select g.id, g.provider, g.url, g.api_url, g.path, g.installation, g.git_credential_id, c.name as git_credential_name
-                , g.package_credential_id, p.name as "package_credential_name?", g.packages, g.projects, g.hook_id, g.list_wanted
+                , g.package_credential_id, p.name as "package_credential_name?", g.packages, g.projects, g.hook_id, g.list_wanted, g.list_asked
                 , g.listed_at, g.sync_error, g.created_at
                 , (select count(*) from forge_project f where f.tenant_id = g.tenant_id and f.group_id = g.id and f.state <> 'gone') as "project_count!"
                 , (select count(*) from forge_project f where f.tenant_id = g.tenant_id and f.group_id = g.id and f.state = 'package') as "package_count!"
@@ -208,7 +217,7 @@ pub async fn want_all(transaction: &mut TenantTransaction, id: ForgeGroupId) -> 
     let tenant = transaction.tenant().0;
     want_list(transaction, id).await?;
     sqlx::query!(
-        "update forge_project set look = true, hook_error = null where tenant_id = $1 and group_id = $2 and state <> 'gone'",
+        "update forge_project set look = true, look_asked = look_asked + 1, hook_error = null where tenant_id = $1 and group_id = $2 and state <> 'gone'",
         tenant,
         id.0
     )
@@ -223,9 +232,13 @@ pub async fn want_all(transaction: &mut TenantTransaction, id: ForgeGroupId) -> 
 /// When the database refuses.
 pub async fn want_list(transaction: &mut TenantTransaction, id: ForgeGroupId) -> Result<(), StoreError> {
     let tenant = transaction.tenant().0;
-    sqlx::query!("update forge_group set list_wanted = true where tenant_id = $1 and id = $2", tenant, id.0)
-        .execute(transaction.connection())
-        .await?;
+    sqlx::query!(
+        "update forge_group set list_wanted = true, list_asked = list_asked + 1 where tenant_id = $1 and id = $2",
+        tenant,
+        id.0
+    )
+    .execute(transaction.connection())
+    .await?;
     Ok(())
 }
 
@@ -317,7 +330,7 @@ impl System {
                    where g.poll_after <= now() and t.status = 'active'
                    order by g.poll_after limit $1 for update of g skip locked)
                 , polled as (
-                   update forge_group g set list_wanted = true, poll_after = now() + (0.8 + 0.4 * random()) * make_interval(secs => $2::float8)
+                   update forge_group g set list_wanted = true, list_asked = list_asked + 1, poll_after = now() + (0.8 + 0.4 * random()) * make_interval(secs => $2::float8)
                    from due where g.tenant_id = due.tenant_id and g.id = due.id
                    returning g.tenant_id, g.id)
                 , asked as (

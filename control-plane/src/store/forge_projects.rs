@@ -67,7 +67,7 @@ pub async fn list(
 }
 
 /// Notes which projects a group has. What is new, or has changed without being a package, is to be looked at; what the group does not
-/// have any more is marked and stays as it is.
+/// have any more is marked and stays as it is. `asked` is as of the beginning: whoever asked for a list since then gets another one.
 ///
 /// # Errors
 /// When the database refuses.
@@ -75,6 +75,7 @@ pub async fn listed(
     transaction: &mut TenantTransaction,
     group: ForgeGroupId,
     projects: &[Project],
+    asked: i64,
 ) -> Result<(), StoreError> {
     let tenant = transaction.tenant().0;
     let text = |read: fn(&Project) -> &String| projects.iter().map(|one| read(one).clone()).collect::<Vec<_>>();
@@ -118,9 +119,10 @@ pub async fn listed(
     .execute(transaction.connection())
     .await?;
     sqlx::query!(
-        "update forge_group set list_wanted = false, listed_at = now() where tenant_id = $1 and id = $2",
+        "update forge_group set list_wanted = list_asked <> $3, listed_at = now() where tenant_id = $1 and id = $2",
         tenant,
-        group.0
+        group.0,
+        asked
     )
     .execute(transaction.connection())
     .await?;
@@ -134,6 +136,8 @@ pub struct ToLook {
     pub project: Project,
     /// The package that was made of it.
     pub package: Option<PackageId>,
+    /// How often it was asked for.
+    pub asked: i64,
 }
 
 /// The projects of a group that are to be looked at, by path.
@@ -143,7 +147,7 @@ pub struct ToLook {
 pub async fn to_look(transaction: &mut TenantTransaction, group: ForgeGroupId) -> Result<Vec<ToLook>, StoreError> {
     let tenant = transaction.tenant().0;
     let rows = sqlx::query!(
-        "select remote_id, path, api, https, ssh, default_branch, changed, state, package_id from forge_project
+        "select remote_id, path, api, https, ssh, default_branch, changed, state, package_id, look_asked from forge_project
          where tenant_id = $1 and group_id = $2 and look and state <> 'gone' order by path, remote_id",
         tenant,
         group.0
@@ -163,57 +167,38 @@ pub async fn to_look(transaction: &mut TenantTransaction, group: ForgeGroupId) -
                 archived: row.state == "archived",
                 changed: row.changed,
             };
-            ToLook { project, package: row.package_id.map(PackageId) }
+            ToLook { project, package: row.package_id.map(PackageId), asked: row.look_asked }
         })
         .collect())
 }
 
-/// Notes what became of a project. Told of a push meanwhile, it is looked at again: `look` is cleared by [`begin_look`].
+/// Notes what became of a project; false when its group is gone. Whoever asked for a look since it began gets another
+/// one.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn judged(
     transaction: &mut TenantTransaction,
     group: ForgeGroupId,
-    remote_id: &str,
+    one: &ToLook,
     verdict: &Verdict,
     package: Option<PackageId>,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let tenant = transaction.tenant().0;
-    sqlx::query!(
-        "update forge_project set state = $4, reason = $5, package_id = coalesce($6, package_id), checked_at = now()
+    let done = sqlx::query!(
+        "update forge_project set state = $4, reason = $5, package_id = coalesce($6, package_id), checked_at = now(), look = look_asked <> $7
          where tenant_id = $1 and group_id = $2 and remote_id = $3",
         tenant,
         group.0,
-        remote_id,
+        one.project.remote_id,
         verdict.state.as_str(),
         verdict.reason,
-        package.map(|id| id.0)
+        package.map(|id| id.0),
+        one.asked
     )
     .execute(transaction.connection())
     .await?;
-    Ok(())
-}
-
-/// What was wanted of a project is about to be done; whoever wants it from now on wants it once more.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn begin_look(
-    transaction: &mut TenantTransaction,
-    group: ForgeGroupId,
-    remote_id: &str,
-) -> Result<(), StoreError> {
-    let tenant = transaction.tenant().0;
-    sqlx::query!(
-        "update forge_project set look = false where tenant_id = $1 and group_id = $2 and remote_id = $3",
-        tenant,
-        group.0,
-        remote_id
-    )
-    .execute(transaction.connection())
-    .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 /// A project is to be looked at; false when the group knows none of that name or path that could become a package.
@@ -228,7 +213,7 @@ pub async fn want_look(
 ) -> Result<bool, StoreError> {
     let tenant = transaction.tenant().0;
     let done = sqlx::query!(
-        "update forge_project set look = true where tenant_id = $1 and group_id = $2 and state <> 'gone'
+        "update forge_project set look = true, look_asked = look_asked + 1 where tenant_id = $1 and group_id = $2 and state <> 'gone'
            and (remote_id = $3 or ($3 is null and lower(path) = lower($4)))",
         tenant,
         group.0,

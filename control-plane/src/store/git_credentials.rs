@@ -147,6 +147,25 @@ pub async fn find(
     row.map(GitCredential::try_from).transpose()
 }
 
+/// The git credentials of a kind, by name; two at most: for whoever wants the only one.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn two_of_kind(
+    transaction: &mut TenantTransaction,
+    kind: GitCredentialKind,
+) -> Result<Vec<GitCredentialId>, StoreError> {
+    let tenant = transaction.tenant().0;
+    let ids = sqlx::query_scalar!(
+        "select id from git_credential where tenant_id = $1 and kind = $2 order by name limit 2",
+        tenant,
+        kind.as_str()
+    )
+    .fetch_all(transaction.connection())
+    .await?;
+    Ok(ids.into_iter().map(GitCredentialId).collect())
+}
+
 /// One git credential, locked against other writers and new users until the end of the transaction.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use cargoman_control_plane::dists::{self, collect};
 use cargoman_control_plane::domain::id::PackageId;
 use cargoman_control_plane::storage::Condition;
-use cargoman_control_plane::store::{Actor, TenantTransaction, dists as rows, packages};
+use cargoman_control_plane::store::{Actor, TenantTransaction, dists as rows, package_syncs};
 use cargoman_credential::Digest;
 
 use crate::fixture::Registry;
@@ -87,12 +87,14 @@ async fn a_dist_wanted_anew_outlives_the_sync_under_way() {
     let begin = || TenantTransaction::begin(&registry.state.database, registry.tenant, Actor::Root);
     let ends = async |rereads: i64| {
         let mut transaction = begin().await.unwrap();
-        packages::synced(&mut transaction, id, None, Some(("all refs", rereads)), chrono::Utc::now()).await.unwrap();
+        package_syncs::synced(&mut transaction, id, None, Some(("all refs", rereads)), chrono::Utc::now())
+            .await
+            .unwrap();
         transaction.commit().await.unwrap();
     };
     let starts = async || {
         let mut transaction = begin().await.unwrap();
-        packages::sync_state(&mut transaction, id).await.unwrap().unwrap().rereads
+        package_syncs::sync_state(&mut transaction, id).await.unwrap().unwrap().rereads
     };
     let before = starts().await;
     ends(before).await;

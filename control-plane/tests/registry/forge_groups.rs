@@ -1,11 +1,11 @@
 //! Groups of projects at forges that speak their documented APIs: what becomes a package, what does not, and how that follows what happens
 //! at the forge.
 
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use cargoman_control_plane::domain::forge_group::{ProjectState, Verdict};
+use cargoman_control_plane::store::{forge_groups, forge_projects};
 use cargoman_testkit::forge::{Forge, Kind, TOKEN};
-use cargoman_testkit::git::{HttpServer, Reply};
 use serde_json::{Value, json};
 
 use crate::fixture::{Answer, Registry};
@@ -39,7 +39,7 @@ pub(crate) async fn idle(registry: &Registry) {
     }
 }
 
-fn blocking<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
     tokio::task::block_in_place(work)
 }
 
@@ -52,7 +52,7 @@ fn word(kind: Kind) -> &'static str {
     }
 }
 
-fn body(forge: &Forge, kind: Kind, credential: &str) -> Value {
+pub(crate) fn body(forge: &Forge, kind: Kind, credential: &str) -> Value {
     let mut body = json!({"type": word(kind), "credential": credential, "packages": ["acme/*"]});
     body["url"] = match kind {
         Kind::BitbucketDataCenter => json!(format!("{}/projects/ACME", forge.url())),
@@ -320,132 +320,42 @@ async fn a_forge_that_does_not_want() {
     assert_eq!(registry.count("forge_project where state = 'gone'"), 0);
 }
 
+/// Whoever asks while a group is listed, or a project looked at, is not forgotten; a worker that dies in between forgets nothing either.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused() {
-    let (registry, _stop) = running().await;
-    let forge = Forge::start(Kind::Gitlab);
-    blocking(|| forge.package("acme/pay", "acme/pay"));
-    let good = credential(&registry, &forge, "git").await;
-    let elsewhere =
-        json!({"name": "elsewhere", "kind": "https", "host": "https://gitlab.com", "password": "hunter2hunter2"});
-    let elsewhere = registry.post("/git-credentials", elsewhere).await.status(201).text("id");
-    let key = registry
-        .post("/git-credentials", json!({"name": "key", "kind": "ssh", "host": "gitlab.com"}))
-        .await
-        .status(201)
-        .text("id");
-    let fine = body(&forge, Kind::Gitlab, &good);
-    let with = |name: &str, value: Value| {
-        let mut body = fine.clone();
-        body[name] = value;
-        body
-    };
-    for (body, field) in [
-        (with("url", json!(format!("{}/nobody", forge.url()))), "url"),
-        (with("url", json!("https://10.0.0.1/acme")), "url"),
-        (with("url", json!("https://gitlab.com/acme")), "credential"),
-        (with("api_url", json!("https://evil.example/api/v4")), "api_url"),
-        (with("credential", json!(elsewhere)), "credential"),
-        (with("credential", json!(key)), "credential"),
-        (with("credential", json!("gitcred_00000000000000000000000000000000")), "credential"),
-        (with("package_credential", json!("nonsense")), "package_credential"),
-        (with("packages", json!([])), "packages"),
-        (with("packages", json!(["no glob"])), "packages[0]"),
-        (with("projects", json!(["!!x"])), "projects[0]"),
-        (with("type", json!("packagist")), "type"),
-        (with("nonsense", json!(1)), "nonsense"),
-    ] {
-        let answer = registry.post("/forge-groups", body.clone()).await;
-        answer.error(422, "VALIDATION_ERROR", &[field]);
+async fn what_is_asked_meanwhile() {
+    let (registry, stop) = running().await;
+    let forge = Forge::start(Kind::Gitea);
+    blocking(|| {
+        forge.project("acme/docs").write("README", "no package").commit("first");
+    });
+    let (group, _) = add(&registry, &forge, Kind::Gitea).await;
+    drop(stop);
+    let id = group.parse().unwrap();
+    let mut transaction = registry.begin().await;
+    let before = forge_groups::find(&mut transaction, id).await.unwrap().unwrap();
+    assert!(!before.list_wanted);
+    forge_groups::want_all(&mut transaction, id).await.unwrap();
+    let begun = forge_groups::find(&mut transaction, id).await.unwrap().unwrap();
+    let looking = forge_projects::to_look(&mut transaction, id).await.unwrap();
+    assert!(begun.list_wanted && looking.len() == 1);
+    let projects = [looking[0].project.clone()];
+    let verdict = Verdict { state: ProjectState::NoManifest, reason: None };
+    // Meanwhile.
+    forge_groups::want_list(&mut transaction, id).await.unwrap();
+    assert!(forge_projects::want_look(&mut transaction, id, None, Some("ACME/docs")).await.unwrap());
+    for round in [true, false] {
+        let known = if round { &begun } else { &forge_groups::find(&mut transaction, id).await.unwrap().unwrap() };
+        forge_projects::listed(&mut transaction, id, &projects, known.list_asked).await.unwrap();
+        let one = if round {
+            looking[0].clone()
+        } else {
+            forge_projects::to_look(&mut transaction, id).await.unwrap().remove(0)
+        };
+        assert!(forge_projects::judged(&mut transaction, id, &one, &verdict, None).await.unwrap());
+        let after = forge_groups::find(&mut transaction, id).await.unwrap().unwrap();
+        let left = forge_projects::to_look(&mut transaction, id).await.unwrap().len();
+        assert_eq!((after.list_wanted, left), (round, usize::from(round)));
     }
-    registry.post("/forge-groups", json!({})).await.error(
-        422,
-        "VALIDATION_ERROR",
-        &["type", "url", "credential", "packages"],
-    );
-    assert_eq!(registry.count("forge_group") + registry.count("hook"), 0, "nothing is left of what was refused");
-    forge.world().token = "another".to_owned();
-    registry.post("/forge-groups", fine.clone()).await.error(422, "VALIDATION_ERROR", &["credential"]);
-    forge.world().token = TOKEN.to_owned();
-    let made = registry.post("/forge-groups", fine.clone()).await.status(201);
-    registry.post("/forge-groups", fine).await.error(409, "CONFLICT", &[]);
-    registry.delete(&format!("/git-credentials/{good}?confirm=true")).await.error(409, "CONFLICT", &[]);
-    let group = format!("/forge-groups/{}", made.text("id"));
-    registry.patch(&group, json!({"url": "https://x"})).await.error(422, "VALIDATION_ERROR", &["url"]);
-    registry.get(&format!("{group}/projects?state=nonsense")).await.error(422, "VALIDATION_ERROR", &["state"]);
-    registry.get("/forge-groups/fgrp_00000000000000000000000000000000").await.status(404);
-}
-
-/// What a forge may answer when it wants to do harm, or is none.
-fn lies(token: &str) -> Vec<(&'static str, Reply, &'static str)> {
-    let with = |status: u16, body: String| Reply { status, headers: Vec::new(), body: body.into_bytes() };
-    let list = |project: Value| with(200, json!([project]).to_string());
-    let good = json!({"id": 1, "path_with_namespace": "acme/pay", "http_url_to_repo": "http://127.0.0.1:1/acme/pay.git", "default_branch": "main"});
-    let changed = |name: &str, value: Value| {
-        let mut project = good.clone();
-        project[name] = value;
-        list(project)
-    };
-    vec![
-        ("no JSON", with(200, "<html>".to_owned()), "it is no JSON"),
-        ("no list", with(200, "{}".to_owned()), "it is no list"),
-        ("depth", with(200, "[".repeat(500_000)), "it is no JSON"),
-        ("size", with(200, " ".repeat(9 << 20)), "larger than 8 MiB"),
-        ("no id", changed("id", Value::Null), "`id` is missing"),
-        ("NUL", changed("path_with_namespace", json!("acme/\u{0}pay")), "`path_with_namespace` is missing"),
-        (
-            "a path without end",
-            changed("path_with_namespace", json!("a".repeat(100_000))),
-            "`path_with_namespace` is missing",
-        ),
-        (
-            "a redirect",
-            Reply { headers: vec![("Location", "http://127.0.0.1:1/".to_owned())], ..with(302, String::new()) },
-            "redirects are not followed",
-        ),
-        ("an error of its own", with(500, "oops".to_owned()), "HTTP 500"),
-        ("our token", with(403, json!({"message": format!("you said {token}")}).to_string()), "HTTP 403;"),
-        ("escapes", with(403, json!({"message": "\u{1b}[31mred"}).to_string()), "HTTP 403:  [31mred"),
-        ("no end", Reply { headers: vec![("X-Next-Page", "2".to_owned())], ..list(good.clone()) }, "has no end"),
-    ]
-}
-
-/// A forge that lies costs an error, and what is known stays.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_forge_that_lies() {
-    let (registry, _stop) = running().await;
-    let server = blocking(HttpServer::start);
-    let reply = Arc::new(Mutex::new(Reply { status: 200, headers: Vec::new(), body: b"[]".to_vec() }));
-    let shared = Arc::clone(&reply);
-    server.handler(Arc::new(move |_| Some(shared.lock().unwrap().clone())));
-    let at = format!("http://{}", server.address());
-    let body = json!({"name": "forge", "kind": "https", "host": at, "password": TOKEN});
-    let credential = registry.post("/git-credentials", body).await.status(201).text("id");
-    let body = json!({"type": "gitlab", "url": format!("{at}/acme"), "credential": credential, "packages": ["*/*"]});
-    let made = registry.post("/forge-groups", body.clone()).await.status(201);
-    ended(&registry, &made.text("task")).await;
-    let group = made.text("id");
-    for (what, lie, words) in lies(TOKEN) {
-        *reply.lock().unwrap() = lie;
-        let task = registry.post(&format!("/forge-groups/{group}/sync"), json!({})).await.status(202).text("id");
-        let job = ended(&registry, &task).await;
-        let error = job["error"].as_str().unwrap_or_default();
-        assert!(job["state"] == "failed" && error.contains(words), "{what}: {job}");
-        assert!(!error.contains(TOKEN) && !error.contains('\u{1b}') && error.len() < 1_000, "{what}: {error}");
-        registry.sql("delete from job where state = 'queued'");
-        assert_eq!(registry.count("forge_project"), 0, "{what}");
-    }
-    // An address elsewhere is not read with this credential, whatever its composer.json says.
-    let elsewhere = json!([{"id": 1, "path_with_namespace": "acme/pay", "http_url_to_repo": "https://evil.example/acme/pay.git", "default_branch": "main"}]);
-    let manifest = json!({"name": "acme/pay"}).to_string().into_bytes();
-    server.handler(Arc::new(move |request| {
-        let body =
-            if request.target.contains("/files/") { manifest.clone() } else { elsewhere.to_string().into_bytes() };
-        Some(Reply { status: 200, headers: Vec::new(), body })
-    }));
-    let task = registry.post(&format!("/forge-groups/{group}/sync"), json!({})).await.status(202).text("id");
-    let job = ended(&registry, &task).await;
-    let reason = job["result"]["refused"][0]["reason"].as_str().unwrap_or_default();
-    assert!(reason.contains("is for") && reason.contains(&at), "{job}");
-    assert_eq!(registry.count("package"), 0);
+    assert!(forge_groups::delete(&mut transaction, id).await.unwrap());
+    assert!(!forge_projects::judged(&mut transaction, id, &looking[0], &verdict, None).await.unwrap());
 }

@@ -8,6 +8,7 @@ mod edge_api;
 mod edge_licences;
 mod fixture;
 mod forge_groups;
+mod forge_groups_refused;
 mod github_app;
 mod jobs;
 mod licence_facts;

@@ -7,3 +7,4 @@ pub(crate) mod resolver;
 pub(crate) mod route;
 pub(super) mod smart;
 pub(super) mod ssh;
+mod watch;

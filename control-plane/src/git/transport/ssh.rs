@@ -9,8 +9,8 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,12 +21,10 @@ use super::super::refs::advertisement::{Advertisement, SERVICE};
 use super::super::text::printable;
 use super::super::url::SshAddress;
 use super::meter::Meter;
+use super::watch::Watch;
 
 /// Where the client lies: the worker has no search path.
 const CLIENTS: [&str; 3] = ["/usr/bin/ssh", "/usr/local/bin/ssh", "/bin/ssh"];
-/// A server that says nothing for so long is away.
-const SILENCE: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Of what the client says on its error output.
 const MOST_WORDS: u64 = 8 << 10;
 
@@ -358,58 +356,6 @@ impl Write for Session {
 
     fn flush(&mut self) -> io::Result<()> {
         self.stdin.as_mut().map_or(Ok(()), Write::flush)
-    }
-}
-
-/// Ends the client when the other side is silent for too long: a read from a pipe has no time limit.
-struct Watch {
-    child: Arc<Mutex<Child>>,
-    last: Arc<Mutex<Instant>>,
-    over: Arc<AtomicBool>,
-    overdue: Arc<AtomicBool>,
-}
-
-impl Watch {
-    fn begin(child: Child, deadline: Instant) -> Self {
-        let watch = Self {
-            child: Arc::new(Mutex::new(child)),
-            last: Arc::new(Mutex::new(Instant::now())),
-            over: Arc::default(),
-            overdue: Arc::default(),
-        };
-        let (child, last) = (Arc::clone(&watch.child), Arc::clone(&watch.last));
-        let (over, overdue) = (Arc::clone(&watch.over), Arc::clone(&watch.overdue));
-        std::thread::spawn(move || {
-            while !over.load(Ordering::Relaxed) {
-                let silent = last.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > SILENCE;
-                if silent || Instant::now() >= deadline {
-                    overdue.store(true, Ordering::Relaxed);
-                    let _ = child.lock().unwrap_or_else(PoisonError::into_inner).kill();
-                    return;
-                }
-                std::thread::sleep(LOOK_EVERY);
-            }
-        });
-        watch
-    }
-
-    fn alive(&self) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    /// Ends the client; whether it had been ended for its silence.
-    fn end(&self) -> bool {
-        self.over.store(true, Ordering::Relaxed);
-        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = child.kill();
-        let _ = child.wait();
-        self.overdue.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 

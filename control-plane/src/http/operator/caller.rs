@@ -17,7 +17,7 @@ use crate::state::State;
 use crate::store::Actor;
 use crate::store::tenants::OnlyTenant;
 
-pub(crate) use crate::store::tokens::Bearer;
+pub(crate) use crate::store::bearers::Bearer;
 
 /// How often the use of a credential is noted.
 const NOTE_EVERY: Duration = Duration::minutes(1);

@@ -23,7 +23,7 @@ use crate::http::rest::forge_groups::{Wanted, add, globs, refused};
 use crate::jobs::repository_credential::app;
 use crate::state::State;
 use crate::store::git_credentials::{self, SealedCredential};
-use crate::store::{Page, forge_groups, jobs};
+use crate::store::{forge_groups, jobs};
 use crate::webhook::Provider;
 
 const NONE: &str =
@@ -39,15 +39,11 @@ async fn the_app(
     let mut transaction = operator.begin(state).await?;
     let id = match named {
         Some(text) => text.parse().map_err(|_| ApiError::field("credential", NONE))?,
-        None => {
-            let (all, _) = git_credentials::list(&mut transaction, Page { limit: 200, offset: 0 }).await?;
-            let mut apps = all.into_iter().filter(|one| one.kind == GitCredentialKind::GithubApp);
-            match (apps.next(), apps.next()) {
-                (Some(one), None) => one.id,
-                (None, _) => return Err(ApiError::field("credential", NONE)),
-                (Some(_), Some(_)) => return Err(ApiError::field("credential", MANY)),
-            }
-        }
+        None => match git_credentials::two_of_kind(&mut transaction, GitCredentialKind::GithubApp).await?.as_slice() {
+            [only] => *only,
+            [] => return Err(ApiError::field("credential", NONE)),
+            _ => return Err(ApiError::field("credential", MANY)),
+        },
     };
     let sealed = git_credentials::sealed(&mut transaction, id).await?;
     drop(transaction);

@@ -104,7 +104,7 @@ async fn sender(state: &State, tenant: TenantId, token: &str) -> Result<Sender, 
             }
             Kind::Token => {
                 let found = system.bearer_of_digest(secret.digest()).await?;
-                let fits = |bearer: &crate::store::tokens::Bearer| {
+                let fits = |bearer: &crate::store::bearers::Bearer| {
                     bearer.scope == Scope::Webhook && bearer.token.is_good(now()) && bearer.is_active(now())
                 };
                 let (_, bearer) =

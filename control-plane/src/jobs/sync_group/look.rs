@@ -34,23 +34,14 @@ pub(super) enum Looked {
 
 impl Run<'_> {
     pub(super) async fn look(&self, one: &ToLook) -> Result<Looked, GroupError> {
-        let (group, project) = (self.known.group.id, &one.project);
-        let mut transaction = begin(self.state, self.job).await?;
-        forge_projects::begin_look(&mut transaction, group, &project.remote_id).await?;
-        transaction.commit().await?;
-        let manifest = match self.manifest(one).await {
-            Ok(manifest) => manifest,
-            Err(error) => {
-                // What the forge could not say now is asked for again.
-                let mut transaction = begin(self.state, self.job).await?;
-                forge_projects::want_look(&mut transaction, group, Some(&project.remote_id), None).await?;
-                transaction.commit().await?;
-                return Err(error.into());
-            }
-        };
+        let group = self.known.group.id;
+        let manifest = self.manifest(one).await?;
         let mut transaction = begin(self.state, self.job).await?;
         let (looked, verdict, package) = self.judge(&mut transaction, one, manifest).await?;
-        forge_projects::judged(&mut transaction, group, &project.remote_id, &verdict, package).await?;
+        if !forge_projects::judged(&mut transaction, group, one, &verdict, package).await? {
+            // Its package is not added either.
+            return Err(GroupError::Gone);
+        }
         transaction.commit().await?;
         Ok(looked.unwrap_or(Looked::Settled(verdict)))
     }

@@ -146,7 +146,7 @@ async fn sync(state: &State, job: &Claimed, id: ForgeGroupId, done: &mut Done) -
     if run.known.list_wanted {
         let projects = run.list().await?;
         let mut transaction = begin(state, job).await?;
-        forge_projects::listed(&mut transaction, id, &projects).await?;
+        forge_projects::listed(&mut transaction, id, &projects, run.known.list_asked).await?;
         transaction.commit().await?;
     }
     let mut transaction = begin(state, job).await?;

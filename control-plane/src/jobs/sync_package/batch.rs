@@ -13,8 +13,9 @@ use crate::clock::now;
 use crate::domain::id::PackageId;
 use crate::domain::job::SyncResult;
 use crate::git::protocol::{Kind, ListedRef, Skipped, Version};
-use crate::store::publish::{self, FoundVersion, Published, SettledRef};
-use crate::store::{StoreError, TenantTransaction, dists, packages, vendors};
+use crate::store::publish::{self, FoundVersion, Published};
+use crate::store::settled_refs::{self, SettledRef};
+use crate::store::{StoreError, TenantTransaction, dists, package_syncs, packages, vendors};
 
 /// Whether the package was still there.
 pub(super) enum Outcome {
@@ -103,7 +104,7 @@ impl Batch {
         for version in std::mem::take(&mut self.versions) {
             self.publish_one(transaction, id, plan, version).await?;
         }
-        publish::settle_refs(transaction, id, &self.settled).await?;
+        settled_refs::settle_refs(transaction, id, &self.settled).await?;
         notify(transaction, plan).await?;
         Ok(Outcome::Published)
     }
@@ -211,11 +212,17 @@ impl Batch {
             }
         }
         let keep: Vec<String> = listed.iter().map(|name| (*name).to_owned()).chain(self.seen.keys().cloned()).collect();
-        publish::forget_other_refs(transaction, id, &keep).await?;
-        packages::synced(transaction, id, self.default_branch.as_deref(), Some((digest, plan.package.rereads)), now())
-            .await?;
+        settled_refs::forget_other_refs(transaction, id, &keep).await?;
+        package_syncs::synced(
+            transaction,
+            id,
+            self.default_branch.as_deref(),
+            Some((digest, plan.package.rereads)),
+            now(),
+        )
+        .await?;
         notify(transaction, plan).await?;
-        self.result.skipped = plan::skipped(&publish::settled_refs(transaction, id).await?);
+        self.result.skipped = plan::skipped(&settled_refs::settled_refs(transaction, id).await?);
         // A package that never had a version and gets none now is of no use to anyone: say so loudly.
         if alone && plan.standing.is_empty() && self.result.added.is_empty() {
             return Err(SyncError::nothing(self.result, self.default_branch.as_deref()));

@@ -31,7 +31,7 @@ use crate::jobs::Stopped;
 use crate::jobs::repository_credential::CredentialError;
 use crate::state::State;
 use crate::store::jobs::Claimed;
-use crate::store::{Actor, StoreError, TenantTransaction, git_credentials, monorepos, packages};
+use crate::store::{Actor, StoreError, TenantTransaction, git_credentials, monorepos, package_syncs};
 
 /// Events that the worker may be ahead of the database: bounds memory, and the disk its dists take.
 const EVENTS_AHEAD: usize = 64;
@@ -137,7 +137,7 @@ pub(super) async fn run(state: &State, job: &Claimed) -> Result<Value, Stopped> 
 async fn note_failure(state: &State, job: &Claimed, package: PackageId, error: &str) {
     let noted = async {
         let mut transaction = begin(state, job).await?;
-        packages::sync_failed(&mut transaction, package, error).await?;
+        package_syncs::sync_failed(&mut transaction, package, error).await?;
         transaction.commit().await
     };
     if let Err(error) = noted.await {
@@ -318,7 +318,7 @@ impl Run<'_> {
 
     async fn unchanged(self) -> Result<SyncResult, SyncError> {
         let (mut transaction, at) = (begin(self.state, self.job).await?, crate::clock::now());
-        packages::synced(&mut transaction, self.root.id, None, None, at).await?;
+        package_syncs::synced(&mut transaction, self.root.id, None, None, at).await?;
         monorepos::children_synced(&mut transaction, self.root.id, at).await?;
         transaction.commit().await?;
         let mut result = SyncResult { unchanged: true, skipped: self.root.plan.skipped(), ..SyncResult::default() };

@@ -12,8 +12,9 @@ use crate::state::State;
 use crate::store::TenantTransaction;
 use crate::store::git_credentials::{self, SealedCredential};
 use crate::store::jobs::Claimed;
-use crate::store::packages::{self, SyncState};
-use crate::store::publish::{self, SettledRef, Standing};
+use crate::store::package_syncs::{self, SyncState};
+use crate::store::publish::{self, Standing};
+use crate::store::settled_refs::{self, SettledRef};
 
 /// What a sync knows before it begins.
 pub(super) struct Plan {
@@ -27,9 +28,9 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) async fn read(transaction: &mut TenantTransaction, id: PackageId) -> Result<Self, SyncError> {
-        let package = packages::sync_state(transaction, id).await?.ok_or(SyncError::Gone)?;
+        let package = package_syncs::sync_state(transaction, id).await?.ok_or(SyncError::Gone)?;
         let standing = publish::standing(transaction, id).await?;
-        let settled = publish::settled_refs(transaction, id).await?;
+        let settled = settled_refs::settled_refs(transaction, id).await?;
         let credential = git_credentials::of_package(transaction, id).await?;
         Ok(Self { package, standing, settled, credential })
     }
