@@ -53,6 +53,7 @@ create table forge_project (
   , reason text
   , package_id uuid
   , remote_hook text
+  , hook_check boolean not null default false
   , hook_error text
   , look boolean not null default true
   , look_asked bigint not null default 0
@@ -68,6 +69,7 @@ comment on column forge_project.remote_id is 'the forge''s own name for it, whic
 comment on column forge_project.changed is 'something of the forge''s that changes when the project does';
 comment on column forge_project.package_id is 'the package that was made of it; it stays when that is deleted, so that it is not made again';
 comment on column forge_project.remote_hook is 'the forge''s name for the hook that was made';
+comment on column forge_project.hook_check is 'whether the hook is still there is to be asked';
 comment on column forge_project.look is 'its composer.json is to be looked for';
 comment on column forge_project.look_asked is 'how often that was asked for: who asks while it is looked at is not forgotten';
 

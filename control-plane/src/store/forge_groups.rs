@@ -209,7 +209,7 @@ pub async fn update(
     want_all(transaction, id).await
 }
 
-/// From now on its projects are to be listed and looked at anew.
+/// From now on its projects are to be listed and looked at anew, and their hooks too.
 ///
 /// # Errors
 /// When the database refuses.
@@ -217,7 +217,7 @@ pub async fn want_all(transaction: &mut TenantTransaction, id: ForgeGroupId) -> 
     let tenant = transaction.tenant().0;
     want_list(transaction, id).await?;
     sqlx::query!(
-        "update forge_project set look = true, look_asked = look_asked + 1, hook_error = null where tenant_id = $1 and group_id = $2 and state <> 'gone'",
+        "update forge_project set look = true, look_asked = look_asked + 1, hook_check = true, hook_error = null where tenant_id = $1 and group_id = $2 and state <> 'gone'",
         tenant,
         id.0
     )

@@ -83,6 +83,15 @@ pub async fn listed(
         |read: fn(&Project) -> &Option<String>| projects.iter().map(|one| read(one).clone()).collect::<Vec<_>>();
     let archived: Vec<bool> = projects.iter().map(|one| one.archived).collect();
     let ids = text(|one| &one.remote_id);
+    // The group before its projects, as whoever asks for all of them: nobody waits for the other.
+    sqlx::query!(
+        "update forge_group set list_wanted = list_asked <> $3, listed_at = now() where tenant_id = $1 and id = $2",
+        tenant,
+        group.0,
+        asked
+    )
+    .execute(transaction.connection())
+    .await?;
     sqlx::query!(
         "insert into forge_project as f (tenant_id, group_id, remote_id, path, api, https, ssh, default_branch, changed, state)
          select $1, $2, id, path, api, https, ssh, branch, changed, case when archived then 'archived' else 'new' end
@@ -115,14 +124,6 @@ pub async fn listed(
         tenant,
         group.0,
         &ids
-    )
-    .execute(transaction.connection())
-    .await?;
-    sqlx::query!(
-        "update forge_group set list_wanted = list_asked <> $3, listed_at = now() where tenant_id = $1 and id = $2",
-        tenant,
-        group.0,
-        asked
     )
     .execute(transaction.connection())
     .await?;
@@ -225,7 +226,7 @@ pub async fn want_look(
     Ok(done.rows_affected() > 0)
 }
 
-/// A package whose project lacks a hook.
+/// A package whose project has no hook, as far as we know.
 #[derive(Debug, Clone)]
 pub struct Unhooked {
     /// The forge's own name for the project.
@@ -234,9 +235,11 @@ pub struct Unhooked {
     pub path: String,
     /// How the API names it.
     pub api: String,
+    /// The hook that was made with the secret as it is now.
+    pub remote_hook: Option<String>,
 }
 
-/// Projects that are packages and have no hook, by path.
+/// Projects that are packages and have no hook, or whose hook is to be looked for, by path.
 ///
 /// # Errors
 /// When the database refuses.
@@ -244,8 +247,8 @@ pub async fn unhooked(transaction: &mut TenantTransaction, group: ForgeGroupId) 
     let tenant = transaction.tenant().0;
     Ok(sqlx::query_as!(
         Unhooked,
-        "select remote_id, path, api from forge_project
-         where tenant_id = $1 and group_id = $2 and state = 'package' and remote_hook is null order by path, remote_id",
+        "select remote_id, path, api, remote_hook from forge_project
+         where tenant_id = $1 and group_id = $2 and state = 'package' and (remote_hook is null or hook_check) order by path, remote_id",
         tenant,
         group.0
     )
@@ -265,7 +268,7 @@ pub async fn hooked(
 ) -> Result<(), StoreError> {
     let tenant = transaction.tenant().0;
     sqlx::query!(
-        "update forge_project set remote_hook = $4, hook_error = $5 where tenant_id = $1 and group_id = $2 and remote_id = $3",
+        "update forge_project set remote_hook = coalesce($4, remote_hook), hook_error = $5, hook_check = false where tenant_id = $1 and group_id = $2 and remote_id = $3",
         tenant,
         group.0,
         remote_id,

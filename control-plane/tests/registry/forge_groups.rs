@@ -137,6 +137,15 @@ async fn projects_become_packages(kind: Kind) {
     let again = ended(&registry, &again.text("id")).await;
     assert_eq!((&again["result"]["added"], &again["result"]["hooks"]), (&json!([]), &json!(0)), "{kind:?}: {again}");
     assert_eq!(forge.world().hooks.len(), expected.len(), "{kind:?}");
+    // A hook that somebody took away at the forge is made anew when a person asks.
+    forge.world().hooks.pop();
+    let again = registry.post(&format!("/forge-groups/{group}/sync"), json!({})).await.status(202);
+    let again = ended(&registry, &again.text("id")).await;
+    assert_eq!(
+        (&again["result"]["hooks"], forge.world().hooks.len()),
+        (&json!(1), expected.len()),
+        "{kind:?}: {again}"
+    );
     // What goes takes its hooks along, and leaves its packages.
     let gone = registry.delete(&format!("/forge-groups/{group}")).await.status(200);
     assert_eq!(gone.data()["hooks_left"], 0, "{kind:?}");

@@ -23,6 +23,22 @@ struct Ours {
     hook: Hook,
 }
 
+/// The forge's name for a hook.
+enum Made {
+    /// It was made.
+    New(String),
+    /// It was there already.
+    Found(String),
+}
+
+impl Made {
+    fn id(&self) -> &str {
+        match self {
+            Self::New(id) | Self::Found(id) => id,
+        }
+    }
+}
+
 /// Takes away, at the forge, the hooks that were made for a group; how many are left because it did not let us.
 pub(crate) async fn remove(state: &State, tenant: TenantId, known: &Known) -> usize {
     let all = async {
@@ -72,13 +88,14 @@ impl Run<'_> {
             self.tell("hooking", at, wanted.len()).await;
             self.in_time()?;
             let made = self.hook(project, &ours).await;
-            let said = made.as_ref().map(String::as_str).map_err(ToString::to_string);
+            let said = made.as_ref().map(Made::id).map_err(ToString::to_string);
             let mut transaction = begin(self.state, self.job).await?;
             let noted = said.as_ref().map(|id| *id).map_err(String::as_str);
             forge_projects::hooked(&mut transaction, group, &project.remote_id, noted).await?;
             transaction.commit().await?;
             match made {
-                Ok(_) => done.hooks += 1,
+                Ok(Made::New(_)) => done.hooks += 1,
+                Ok(Made::Found(_)) => {}
                 // It will not be another answer for the others: a token lacks a right for all of them.
                 Err(error) if error.is_about_one() => {
                     done.hook_error = Some(format!("no hook for {}: {error}", project.path));
@@ -102,21 +119,21 @@ impl Run<'_> {
         Ok(Some(Ours { url: format!("{base}{}", hook.path()), secret, hook }))
     }
 
-    /// The forge's name for the hook.
-    async fn hook(&self, project: &Unhooked, ours: &Ours) -> Result<String, ForgeError> {
+    async fn hook(&self, project: &Unhooked, ours: &Ours) -> Result<Made, ForgeError> {
         let (client, dialect, api) = (&self.client, self.dialect, project.api.as_str());
         let there = dialect.hooks(&client.ask(&dialect.list_hooks(api)).await?)?;
-        let mut there = there.into_iter().filter(|hook| hook.url == ours.url);
-        if ours.hook.rotated_at.is_none()
-            && let Some(found) = there.next()
-        {
-            return Ok(found.id);
+        let there: Vec<_> = there.into_iter().filter(|hook| hook.url == ours.url).collect();
+        // One that we do not know of was made by a worker that died then: with which secret is clear only if there was but one.
+        let good =
+            |id: &String| project.remote_hook.as_ref().map_or(ours.hook.rotated_at.is_none(), |known| known == id);
+        if let Some(found) = there.iter().find(|hook| good(&hook.id)) {
+            return Ok(Made::Found(found.id.clone()));
         }
         for old in there {
             client.ask(&dialect.delete_hook(api, &old.id)).await?;
         }
         let secret = ours.secret.expose_text().unwrap_or_default();
         let answer = client.ask(&dialect.create_hook(api, NewHook { url: &ours.url, secret })).await?;
-        dialect.created_hook(&answer)
+        dialect.created_hook(&answer).map(Made::New)
     }
 }
